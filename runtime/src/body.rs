@@ -1,0 +1,66 @@
+//! The bodies that are sent: whole, or read from a file while it is sent.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::files::FileReader;
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// What is left of these bytes: all or nothing.
+    Bytes(Bytes),
+    /// A file, in pieces.
+    File(FileReader),
+}
+
+impl Body {
+    pub(crate) fn empty() -> Body {
+        Body::Bytes(Bytes::new())
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Body {
+        Body::Bytes(bytes)
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let piece = match &mut *self {
+            Body::Bytes(bytes) if bytes.is_empty() => None,
+            Body::Bytes(bytes) => Some(Ok(std::mem::take(bytes))),
+            Body::File(reader) => reader.next_piece().transpose(),
+        };
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.length() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length())
+    }
+}
+
+impl Body {
+    /// What is left to send, in bytes.
+    fn length(&self) -> u64 {
+        match self {
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::File(reader) => reader.left(),
+        }
+    }
+}

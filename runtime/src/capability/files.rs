@@ -1,0 +1,62 @@
+//! The read-only files that an app was granted, for `interface files` and for
+//! bodies that name a file.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use crate::error::{StartError, explain};
+use crate::files::{OpenFile, Root};
+
+/// The files granted to an app; none by default.
+#[derive(Clone, Default)]
+pub(crate) struct GrantedFiles(Option<Arc<Root>>);
+
+/// Why a file is not given.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    NotGranted,
+    NotFound,
+    TooLarge,
+    Unreadable,
+}
+
+impl GrantedFiles {
+    /// Grants the files below a directory.
+    pub(crate) fn open(directory: Option<&std::path::Path>) -> Result<GrantedFiles, StartError> {
+        directory.map(|path| Root::open(path).map(Arc::new)).transpose().map(GrantedFiles)
+    }
+
+    /// Opens a file, to be sent.
+    pub(crate) fn find(&self, path: &str) -> Result<OpenFile, Denied> {
+        let root = self.0.as_ref().ok_or(Denied::NotGranted)?;
+        root.find(path).ok_or(Denied::NotFound)
+    }
+
+    /// Reads a file of at most `most` bytes.
+    pub(crate) fn read(&self, path: &str, most: usize) -> Result<Vec<u8>, Denied> {
+        let found = self.find(path)?;
+        let length = usize::try_from(found.length).map_err(|_| Denied::TooLarge)?;
+        if length > most {
+            return Err(Denied::TooLarge);
+        }
+        let mut bytes = Vec::with_capacity(length);
+        let limit = u64::try_from(most).unwrap_or(u64::MAX);
+        found.file.take(limit).read_to_end(&mut bytes).map_err(|error| {
+            tracing::warn!("{path}: {}", explain(&error));
+            Denied::Unreadable
+        })?;
+        Ok(bytes)
+    }
+}
+
+impl Denied {
+    /// The reason, for the log.
+    pub(crate) fn why(&self) -> &'static str {
+        match self {
+            Denied::NotGranted => "the app was granted no files; start the server with --files DIR",
+            Denied::NotFound => "there is no such file among the granted ones",
+            Denied::TooLarge => "it is larger than an answer may be",
+            Denied::Unreadable => "it cannot be read",
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Why a start failed, and why a request got another answer than a handler's.
+//! Causes only: which status they get is decided in `respond`.
+
+use std::io;
+use std::path::PathBuf;
+
+use http::Method;
+use thiserror::Error;
+
+/// Why the server did not start, or did not take a change.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration contradicts itself.
+    #[error("{}", .0.join("\n"))]
+    Config(Vec<String>),
+    /// There is nothing to serve.
+    #[error(
+        "nothing to serve: name a component with --app FILE, a directory of them with --handlers DIR, or static files with --static DIR"
+    )]
+    Nothing,
+    /// A component cannot be used.
+    #[error("{}: {why}", path.display())]
+    Component {
+        /// The component's file.
+        path: PathBuf,
+        /// What is wrong with it, and the mend.
+        why: String,
+    },
+    /// A directory cannot be used.
+    #[error("{}: {why}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it, and the mend.
+        why: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {why}")]
+    Listen {
+        /// The address as it was given.
+        address: String,
+        /// What is wrong with it, and the mend.
+        why: String,
+    },
+    /// The machine does not give what the limits ask for.
+    #[error("the engine did not start: {0}")]
+    Engine(String),
+}
+
+/// What the operating system said, and the mend where there is one to tell.
+pub(crate) fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory; check the path".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "permission denied; make it readable for the user that runs the server".to_owned()
+        }
+        io::ErrorKind::NotADirectory => "not a directory; name a directory".to_owned(),
+        io::ErrorKind::IsADirectory => "is a directory; name a file".to_owned(),
+        io::ErrorKind::AddrInUse => {
+            "the address is in use; stop the other server or choose another port with --addr"
+                .to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address; choose one of its own with --addr".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Why a request got no answer of its handler.
+#[derive(Debug, Error)]
+pub(crate) enum Refusal {
+    #[error("{0}")]
+    BadRequest(&'static str),
+    #[error("the target is longer than {0} bytes")]
+    UriTooLong(usize),
+    #[error("the headers are larger than {0} bytes")]
+    HeadersTooLarge(usize),
+    #[error("the body is larger than {0} bytes")]
+    BodyTooLarge(usize),
+    #[error("the body did not arrive in time")]
+    BodyTooSlow,
+    #[error("the body broke off")]
+    BodyBroken,
+    #[error("nothing is mounted here")]
+    NotFound,
+    #[error("the method is not one of {allow:?}")]
+    MethodNotAllowed { allow: Vec<Method> },
+    #[error("the method {0} is not known here")]
+    NotImplemented(Method),
+    #[error("too many requests run already, and too many wait")]
+    Overloaded,
+    #[error(transparent)]
+    Guest(#[from] GuestError),
+}
+
+/// What a guest did in place of a proper answer.
+#[derive(Debug, Error)]
+pub(crate) enum GuestError {
+    #[error("no instance is free: {0}")]
+    PoolExhausted(String),
+    #[error("the guest trapped: {0}")]
+    Trapped(String),
+    #[error("the guest trapped after {limit} bytes of memory were refused: {trap}")]
+    OutOfMemory { limit: usize, trap: String },
+    #[error("the guest used up its CPU time of {0:?}")]
+    CpuExceeded(std::time::Duration),
+    #[error("the guest did not answer within {0:?}")]
+    WallExceeded(std::time::Duration),
+    #[error("the guest's answer is not valid HTTP: {0}")]
+    InvalidAnswer(String),
+    #[error("the guest's answer is larger than {0} bytes")]
+    AnswerTooLarge(usize),
+    #[error("the guest sent the file {path:?}: {why}")]
+    File { path: String, why: &'static str },
+    #[error("the server failed to run the guest")]
+    Panicked,
+}

@@ -1,0 +1,141 @@
+//! Static files, in numbered steps.
+
+mod headers;
+mod policy;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
+
+use crate::body::Body;
+use crate::error::{StartError, explain};
+use crate::request::Request;
+use crate::respond::Response;
+
+/// What is read of a file at once, in bytes; a file up to this is sent whole.
+const PIECE: usize = 64 << 10;
+
+/// A directory whose files are served. Nothing outside it is reached, not
+/// through `..` and not through symbolic links.
+#[derive(Debug)]
+pub(crate) struct Root {
+    dir: Dir,
+}
+
+/// A regular file below a root, opened for reading.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    pub(crate) file: File,
+    pub(crate) length: u64,
+    modified: SystemTime,
+    content_type: HeaderValue,
+}
+
+impl Root {
+    /// Opens a directory.
+    ///
+    /// # Errors
+    /// It is none, or cannot be read.
+    pub(crate) fn open(path: &Path) -> Result<Root, StartError> {
+        let listed = std::fs::read_dir(path).map(drop);
+        let dir = listed.and_then(|()| Dir::open_ambient_dir(path, ambient_authority()));
+        dir.map(|dir| Root { dir })
+            .map_err(|error| StartError::Directory { path: path.into(), why: explain(&error) })
+    }
+
+    /// Opens the file that a decoded path names; a path that ends with a slash
+    /// names its `index.html`. `None` for all that is not a readable, regular
+    /// file below the root.
+    pub(crate) fn find(&self, path: &str) -> Option<OpenFile> {
+        // 1. What the path may name at all.
+        let relative = policy::relative(path)?;
+        // 2. Open it below the root: `openat2` with RESOLVE_BENEATH.
+        //    SECURITY: without O_NONBLOCK the open of a FIFO would wait for ever.
+        let mut options = OpenOptions::new();
+        cap_std::fs::OpenOptionsExt::custom_flags(options.read(true), NONBLOCK);
+        let file = self.dir.open_with(&relative, &options).ok()?.into_std();
+        // 3. Only regular files, asked of the open descriptor.
+        let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        let content_type = policy::content_type(&relative);
+        let modified = metadata.modified().ok()?;
+        Some(OpenFile { file, length: metadata.len(), modified, content_type })
+    }
+}
+
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+
+/// The answer to a `GET` or `HEAD` for a file.
+pub(crate) fn send(found: OpenFile, request: &Request) -> Response {
+    send_for_guest(found, StatusCode::OK, HeaderMap::new(), request)
+}
+
+/// The same with a guest's status and headers. Validators and lengths are the
+/// server's; the type is the guest's if it names one.
+pub(crate) fn send_for_guest(
+    found: OpenFile,
+    status: StatusCode,
+    mut headers: HeaderMap,
+    request: &Request,
+) -> Response {
+    // 4. Validators: the client may have this version already.
+    let validators = headers::Validators::new(found.modified, found.length);
+    validators.insert(&mut headers);
+    let unchanged = status == StatusCode::OK && validators.match_request(request);
+    // 5. Headers.
+    if !unchanged {
+        headers.entry(header::CONTENT_TYPE).or_insert(found.content_type.clone());
+        headers.insert(header::CONTENT_LENGTH, found.length.into());
+    }
+    // 6. The body, unless none was asked for.
+    let bodiless = unchanged || request.method == Method::HEAD;
+    let mut response = Response::new(if bodiless { Body::empty() } else { found.into_body() });
+    *response.status_mut() = if unchanged { StatusCode::NOT_MODIFIED } else { status };
+    *response.headers_mut() = headers;
+    response
+}
+
+impl OpenFile {
+    fn into_body(self) -> Body {
+        Body::File(FileReader { file: self.file, left: self.length })
+    }
+}
+
+/// Reads a file piece by piece, as much of it as was announced.
+#[derive(Debug)]
+pub(crate) struct FileReader {
+    file: File,
+    left: u64,
+}
+
+impl FileReader {
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// The next bytes, `None` after the last.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has become shorter: the connection is
+    /// broken off rather than that the answer ends as if it were whole.
+    pub(crate) fn next_piece(&mut self) -> io::Result<Option<Bytes>> {
+        let most = usize::try_from(self.left).unwrap_or(PIECE).min(PIECE);
+        if most == 0 {
+            return Ok(None);
+        }
+        let mut piece = BytesMut::zeroed(most);
+        let count = self.file.read(&mut piece)?;
+        if count == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        piece.truncate(count);
+        self.left -= count as u64;
+        Ok(Some(piece.freeze()))
+    }
+}

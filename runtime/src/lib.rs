@@ -1,0 +1,67 @@
+//! The server behind `myweb-run`, as a library.
+//!
+//! A [`Config`] says what to serve; [`MyWeb::build`] loads it all and reports
+//! what is wrong with it; [`MyWeb::bind`] opens the listener and
+//! [`Bound::serve`] answers requests until a future of yours is ready.
+//!
+//! ```
+//! use myweb_run::{Config, Mount, MyWeb};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # std::env::set_current_dir("..")?;
+//! let config = Config {
+//!     listen: "127.0.0.1:0".to_owned(),
+//!     apps: vec![Mount::new("/", "guests/hello.wasm")],
+//!     ..Config::default()
+//! };
+//! let server = MyWeb::build(config)?.bind().await?;
+//! let address = server.address();
+//!
+//! let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+//! let serving = tokio::spawn(server.serve(async { drop(stopped.await) }));
+//!
+//! let mut client = tokio::net::TcpStream::connect(address).await?;
+//! client.write_all(b"GET /sayhello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+//! let mut answer = String::new();
+//! client.read_to_string(&mut answer).await?;
+//! assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+//! assert!(answer.ends_with("Hello, world!\n"), "{answer}");
+//!
+//! drop(stop);
+//! serving.await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The modules, in the order in which a start and then a request meet them:
+
+pub mod cli;
+pub mod config;
+mod units;
+
+mod app;
+mod site;
+mod watch;
+
+mod server;
+
+mod request;
+mod router;
+mod tenant;
+mod limits;
+
+mod handler;
+mod wasm;
+mod capability;
+mod files;
+
+mod body;
+mod error;
+mod respond;
+
+pub use app::{Bound, MyWeb};
+pub use config::{Config, Mount};
+pub use error::StartError;
+pub use limits::Limits;

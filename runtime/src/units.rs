@@ -1,0 +1,105 @@
+//! Sizes and durations as people write them: `64MiB`, `250ms`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A number of bytes, written `512`, `64KiB`, `10MiB` or `1GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Bytes(pub(crate) usize);
+
+/// A span of time, written `250ms`, `10s` or `2m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span(pub(crate) Duration);
+
+const BYTE_UNITS: [(&str, usize); 5] =
+    [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1), ("", 1)];
+const TIME_UNITS: [(&str, u64); 3] = [("ms", 1), ("s", 1_000), ("m", 60_000)];
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Bytes, String> {
+        let wrong = || format!("{text:?} is no size: write it like 512, 64KiB, 10MiB or 1GiB");
+        let (number, unit) = split(text).ok_or_else(wrong)?;
+        let (_, factor) = BYTE_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+        let bytes = usize::try_from(number).ok().and_then(|number| number.checked_mul(*factor));
+        bytes.filter(|bytes| *bytes > 0).map(Bytes).ok_or_else(wrong)
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Span, String> {
+        let wrong = || format!("{text:?} is no duration: write it like 250ms, 10s or 2m");
+        let (number, unit) = split(text).ok_or_else(wrong)?;
+        let (_, factor) = TIME_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+        let millis = number.checked_mul(*factor).filter(|millis| (1..=LONGEST_MS).contains(millis));
+        millis.map(|millis| Span(Duration::from_millis(millis))).ok_or_else(wrong)
+    }
+}
+
+/// A day: nothing that is waited for here takes longer, and timers take it.
+const LONGEST_MS: u64 = 86_400_000;
+
+/// The number and the unit behind it.
+fn split(text: &str) -> Option<(u64, &str)> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number = text.get(..digits)?.parse().ok()?;
+    Some((number, text.get(digits..)?.trim_start()))
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = BYTE_UNITS.iter().filter(|(name, _)| !name.is_empty());
+        let unit = units.into_iter().find(|(_, size)| self.0 >= *size && self.0 % size == 0);
+        let (name, size) = unit.unwrap_or(&("B", 1));
+        write!(f, "{}{name}", self.0 / size)
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        if millis.is_multiple_of(1_000) {
+            write!(f, "{}s", millis / 1_000)
+        } else {
+            write!(f, "{millis}ms")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_and_written() {
+        for (text, bytes, written) in [
+            ("512", 512, "512B"),
+            ("64KiB", 65_536, "64KiB"),
+            ("10 MiB", 10 << 20, "10MiB"),
+            ("2GiB", 2 << 30, "2GiB"),
+        ] {
+            assert_eq!(text.parse(), Ok(Bytes(bytes)), "{text}");
+            assert_eq!(Bytes(bytes).to_string(), written);
+        }
+        for text in ["", "x", "10MB", "-1", "0", "99999999999GiB", "1.5MiB"] {
+            assert!(text.parse::<Bytes>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read_and_written() {
+        for (text, millis, written) in
+            [("250ms", 250, "250ms"), ("10s", 10_000, "10s"), ("2m", 120_000, "120s")]
+        {
+            assert_eq!(text.parse(), Ok(Span(Duration::from_millis(millis))), "{text}");
+            assert_eq!(Span(Duration::from_millis(millis)).to_string(), written);
+        }
+        for text in ["", "10", "s", "0s", "-1s", "1h30", "2000m"] {
+            assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+    }
+}

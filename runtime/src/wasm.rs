@@ -1,0 +1,104 @@
+//! Running components: the engine, and the threads that keep guests in bounds.
+
+mod background;
+mod bindings;
+mod clock;
+mod component;
+mod convert;
+mod host;
+mod instance;
+mod meter;
+mod output;
+mod pool;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use wasmtime::{
+    Config, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig,
+};
+
+use crate::error::StartError;
+use crate::limits::Limits;
+use background::Background;
+use clock::EpochClock;
+pub(crate) use component::App;
+
+/// Linear memories, tables and core modules that one component may have.
+const MEMORIES: u32 = 2;
+const TABLES: u32 = 16;
+const CORE_INSTANCES: u32 = 32;
+/// Entries of one table. A Rust component has some hundreds, Python's 10,000.
+const TABLE_ELEMENTS: usize = 20_000;
+/// What stays resident of a slot that is given back, in bytes. Measured with
+/// `cargo xtask bench hello`: less costs page faults, more costs clearing.
+const MEMORY_KEPT: usize = 256 << 10;
+const STACK_KEPT: usize = 64 << 10;
+
+/// What all components share.
+pub(crate) struct Engine {
+    wasm: wasmtime::Engine,
+    clock: EpochClock,
+    background: Background,
+}
+
+impl Engine {
+    /// An engine whose pool has room for the limits' instances and memory.
+    ///
+    /// # Errors
+    /// The machine does not give the address space or the threads.
+    pub(crate) fn new(limits: &Limits) -> Result<Arc<Engine>, StartError> {
+        let wasm = wasmtime::Engine::new(&settings(limits))
+            .map_err(|error| StartError::Engine(format!("{error:#}; lower --instances or --max-memory")))?;
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let thread_failed = |error| StartError::Engine(format!("no thread could be started: {error}"));
+        Ok(Arc::new(Engine {
+            clock: EpochClock::start(wasm.clone()).map_err(thread_failed)?,
+            background: Background::start(threads).map_err(thread_failed)?,
+            wasm,
+        }))
+    }
+}
+
+/// SECURITY: reservation and guard sizes are left at their defaults, on which
+/// the elision of bounds checks and the clearing of slots rely
+/// (CVE-2026-34988), and so is `signals_based_traps`, which carries the
+/// mitigations against Spectre.
+fn settings(limits: &Limits) -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .wasm_component_model_async(false)
+        .concurrency_support(false)
+        .wasm_memory64(false)
+        .wasm_relaxed_simd(false)
+        .epoch_interruption(true)
+        .async_stack_zeroing(true)
+        .memory_init_cow(true)
+        .generate_address_map(true)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+    // The version of the settings is part of what a compiled component is for.
+    let _ = config.module_version(ModuleVersionStrategy::WasmtimeVersion);
+    config
+}
+
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    let count = limits.instances;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(count)
+        .total_core_instances(count.saturating_mul(CORE_INSTANCES))
+        .total_memories(count)
+        .total_tables(count.saturating_mul(4))
+        .total_stacks(count)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_memories_per_module(1)
+        .max_tables_per_component(TABLES)
+        .table_elements(TABLE_ELEMENTS)
+        .max_memory_size(limits.memory)
+        .linear_memory_keep_resident(MEMORY_KEPT)
+        .table_keep_resident(MEMORY_KEPT)
+        .async_stack_keep_resident(STACK_KEPT)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}

@@ -1,0 +1,178 @@
+//! What a guest returned, checked and turned into an answer. Nothing of it is
+//! trusted: a status, a header or a length that is not valid HTTP is refused.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+
+use super::bindings::{Answer, Body as GuestBody};
+use super::component::App;
+use crate::body::Body;
+use crate::error::GuestError;
+use crate::files;
+use crate::request::Request;
+use crate::respond::Response;
+
+/// Headers of one connection, not of the answer (RFC 9110 section 7.6.1). The
+/// server has its own.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+];
+
+/// Headers that an answer may have.
+const MOST_HEADERS: usize = 100;
+
+/// The answer to send.
+///
+/// # Errors
+/// The status is not from 200 to 599; a header's name or value is not valid, or
+/// there are too many; `content-length` is not the body's; the body is too
+/// large, or names a file that is not granted.
+pub(super) fn response(
+    (status, headers, body): Answer,
+    request: &Request,
+    app: &App,
+) -> Result<Response, GuestError> {
+    let status = check_status(status)?;
+    let (headers, declared) = check_headers(headers)?;
+    match body {
+        GuestBody::Bytes(bytes) if bytes.len() > app.limits.response => {
+            Err(GuestError::AnswerTooLarge(app.limits.response))
+        }
+        GuestBody::Bytes(bytes) => whole(status, headers, declared, bytes.into(), request),
+        GuestBody::File(path) => {
+            let found = app.files.find(&path).map_err(|denied| {
+                let why = denied.why();
+                GuestError::File { path: path.clone(), why }
+            })?;
+            Ok(files::send_for_guest(found, status, headers, request))
+        }
+    }
+}
+
+fn check_status(status: u16) -> Result<StatusCode, GuestError> {
+    let wrong = || invalid(format!("the status {status} is not from 200 to 599"));
+    if !(200..=599).contains(&status) {
+        return Err(wrong());
+    }
+    StatusCode::from_u16(status).map_err(|_| wrong())
+}
+
+/// The headers that are sent, and the `content-length` that is not.
+fn check_headers(
+    list: Vec<(String, Vec<u8>)>,
+) -> Result<(HeaderMap, Option<HeaderValue>), GuestError> {
+    if list.len() > MOST_HEADERS {
+        let count = list.len();
+        return Err(invalid(format!("{count} headers, {MOST_HEADERS} are allowed")));
+    }
+    let mut headers = HeaderMap::with_capacity(list.len() + 2);
+    let mut declared: Option<HeaderValue> = None;
+    for (name, value) in list {
+        let known = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| invalid(format!("the header name {name:?}")))?;
+        // SECURITY: this is what keeps CR, LF and NUL off the wire.
+        let value = HeaderValue::from_maybe_shared(Bytes::from(value))
+            .map_err(|_| invalid(format!("the value of the header {name:?}")))?;
+        if HOP_BY_HOP.contains(&known) || name.starts_with("proxy-") {
+            continue;
+        }
+        if known != header::CONTENT_LENGTH {
+            headers.append(known, value);
+        } else if declared.replace(value.clone()).is_some_and(|before| before != value) {
+            return Err(invalid("two different content-lengths".to_owned()));
+        }
+    }
+    Ok((headers, declared))
+}
+
+/// An answer with a body of bytes.
+fn whole(
+    status: StatusCode,
+    mut headers: HeaderMap,
+    declared: Option<HeaderValue>,
+    bytes: Bytes,
+    request: &Request,
+) -> Result<Response, GuestError> {
+    let head = request.method == Method::HEAD;
+    let declared = declared.map(length).transpose()?;
+    if declared.is_some_and(|declared| declared != bytes.len() && !(head && bytes.is_empty())) {
+        let (declared, length) = (declared.unwrap_or_default(), bytes.len());
+        return Err(invalid(format!("content-length {declared} for a body of {length} bytes")));
+    }
+    // 204 and 304 have no body (RFC 9110 sections 15.3.5 and 15.4.5).
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let mut response = Response::new(if head || bodiless { Body::empty() } else { bytes.clone().into() });
+    if head && !bodiless {
+        headers.insert(header::CONTENT_LENGTH, declared.unwrap_or(bytes.len()).into());
+    }
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+/// Digits only: a sign or a list is not a length.
+fn length(value: HeaderValue) -> Result<usize, GuestError> {
+    let text = value.to_str().unwrap_or_default();
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = if digits { text.parse().ok() } else { None };
+    number.ok_or_else(|| invalid(format!("content-length {text:?}")))
+}
+
+fn invalid(what: String) -> GuestError {
+    GuestError::InvalidAnswer(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_final_statuses_pass() {
+        for status in [200, 204, 404, 599] {
+            assert!(check_status(status).is_ok(), "{status}");
+        }
+        for status in [0, 99, 100, 101, 199, 600, 999, 1000, 65535] {
+            assert!(check_status(status).is_err(), "{status}");
+        }
+    }
+
+    #[test]
+    fn headers_that_could_split_an_answer_are_refused() {
+        for (name, value) in [
+            ("x", &b"a\r\nb: c"[..]),
+            ("x", b"a\nb"),
+            ("x", b"a\0b"),
+            ("x\r\ny", b"a"),
+            ("x y", b"a"),
+            ("x:", b"a"),
+            (":status", b"200"),
+            ("", b"a"),
+        ] {
+            let list = vec![(name.to_owned(), value.to_vec())];
+            assert!(check_headers(list).is_err(), "{name:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn headers_of_the_connection_are_left_out() {
+        let list = ["Connection", "Keep-Alive", "Transfer-Encoding", "upgrade", "proxy-x", "x-kept"];
+        let list = list.map(|name| (name.to_owned(), b"1".to_vec()));
+        let (headers, declared) = check_headers(list.into()).unwrap();
+        assert_eq!((headers.len(), declared), (1, None));
+    }
+
+    #[test]
+    fn lengths_are_digits() {
+        for (text, number) in [("0", Some(0)), ("12", Some(12)), ("+1", None), ("1,1", None), ("", None)] {
+            assert_eq!(length(HeaderValue::from_static(text)).ok(), number, "{text}");
+        }
+    }
+}

@@ -17,8 +17,8 @@ use crate::respond::{Asked, Response, refuse};
 use crate::server;
 use crate::site::Site;
 use crate::tenant::Tenant;
-use crate::watch;
 use crate::wasm::Engine;
+use crate::watch;
 
 /// A server whose site is loaded and which does not listen yet.
 pub struct MyWeb {

@@ -37,7 +37,9 @@ impl Handler {
             }
             Handler::Files(root) => {
                 if !reads(&request.method) {
-                    return Err(Refusal::MethodNotAllowed { allow: vec![Method::GET, Method::HEAD] });
+                    return Err(Refusal::MethodNotAllowed {
+                        allow: vec![Method::GET, Method::HEAD],
+                    });
                 }
                 let file = root.find(found.path_info(&request.path)).ok_or(Refusal::NotFound)?;
                 Ok(files::send(file, &request))

@@ -47,15 +47,15 @@ mod watch;
 
 mod server;
 
+mod limits;
 mod request;
 mod router;
 mod tenant;
-mod limits;
 
-mod handler;
-mod wasm;
 mod capability;
 mod files;
+mod handler;
+mod wasm;
 
 mod body;
 mod error;

@@ -148,7 +148,9 @@ fn host_and_port(
 ) -> Result<(String, u16), Refusal> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().map_err(|_| Refusal::BadRequest("the Host is not text"))?,
+        (Some(host), None) => {
+            host.to_str().map_err(|_| Refusal::BadRequest("the Host is not text"))?
+        }
         (None, _) if version == Version::HTTP_10 => uri.authority().map_or("", |a| a.as_str()),
         (None, _) => return Err(Refusal::BadRequest("there is no Host header")),
         (Some(_), Some(_)) => return Err(Refusal::BadRequest("there are two Host headers")),
@@ -164,7 +166,11 @@ fn split_host(host: &str) -> Option<(String, u16)> {
     if host.is_empty() {
         return Some((String::new(), 80));
     }
-    let name_end = if host.starts_with('[') { host.find(']')? + 1 } else { host.find(':').unwrap_or(host.len()) };
+    let name_end = if host.starts_with('[') {
+        host.find(']')? + 1
+    } else {
+        host.find(':').unwrap_or(host.len())
+    };
     let (name, port) = host.split_at(name_end);
     let port = match port.strip_prefix(':') {
         None if port.is_empty() => 80,
@@ -181,7 +187,8 @@ fn is_host(name: &str) -> bool {
     match name.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
         Some(address) => address.is_some_and(|a| a.parse::<std::net::Ipv6Addr>().is_ok()),
         None => {
-            let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+            let known =
+                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
             !name.is_empty() && name.len() <= 255 && name.bytes().all(known)
         }
     }

@@ -50,7 +50,9 @@ pub(crate) struct Found {
 pub(crate) enum Miss {
     NotFound,
     /// Routes of other methods match.
-    Method { allow: Vec<Method> },
+    Method {
+        allow: Vec<Method>,
+    },
 }
 
 impl Found {
@@ -67,12 +69,7 @@ impl Found {
 
 impl<T> Default for Node<T> {
     fn default() -> Node<T> {
-        Node {
-            literals: HashMap::new(),
-            parameter: None,
-            wildcard: Vec::new(),
-            here: Vec::new(),
-        }
+        Node { literals: HashMap::new(), parameter: None, wildcard: Vec::new(), here: Vec::new() }
     }
 }
 

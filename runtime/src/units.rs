@@ -53,7 +53,8 @@ fn split(text: &str) -> Option<(u64, &str)> {
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = BYTE_UNITS.iter().filter(|(name, _)| !name.is_empty());
-        let unit = units.into_iter().find(|(_, size)| self.0 >= *size && self.0 % size == 0);
+        let unit =
+            units.into_iter().find(|(_, size)| self.0 >= *size && self.0.is_multiple_of(*size));
         let (name, size) = unit.unwrap_or(&("B", 1));
         write!(f, "{}{name}", self.0 / size)
     }

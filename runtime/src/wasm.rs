@@ -48,10 +48,12 @@ impl Engine {
     /// # Errors
     /// The machine does not give the address space or the threads.
     pub(crate) fn new(limits: &Limits) -> Result<Arc<Engine>, StartError> {
-        let wasm = wasmtime::Engine::new(&settings(limits))
-            .map_err(|error| StartError::Engine(format!("{error:#}; lower --instances or --max-memory")))?;
+        let wasm = wasmtime::Engine::new(&settings(limits)).map_err(|error| {
+            StartError::Engine(format!("{error:#}; lower --instances or --max-memory"))
+        })?;
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let thread_failed = |error| StartError::Engine(format!("no thread could be started: {error}"));
+        let thread_failed =
+            |error| StartError::Engine(format!("no thread could be started: {error}"));
         Ok(Arc::new(Engine {
             clock: EpochClock::start(wasm.clone()).map_err(thread_failed)?,
             background: Background::start(threads).map_err(thread_failed)?,

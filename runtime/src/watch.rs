@@ -44,7 +44,9 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Watching {
         Ok(watcher)
     });
     let watcher = watcher
-        .inspect_err(|error| tracing::error!("--watch does not work here: {error}; restart to load changes"))
+        .inspect_err(|error| {
+            tracing::error!("--watch does not work here: {error}; restart to load changes");
+        })
         .ok();
     let task = tokio::spawn(reload_on_change(Arc::downgrade(shared), changes));
     Watching { _watcher: watcher, task }

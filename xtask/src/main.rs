@@ -1,1 +1,42 @@
-fn main(){}
+//! `cargo xtask`: builds, runs and tests myweb, with all the set-up that takes.
+
+mod build;
+mod command;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask build           build the guests and the server, in release
+cargo xtask run [ARGS]      build, then serve guests/hello.wasm and html/, or as ARGS say
+cargo xtask test [--long]   formatting, lints, all tests; --long: soaks and kill loops too
+cargo xtask bench [NAME]    measure; `hello`";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    std::env::set_current_dir(command::root()?)?;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["build"] => build::all(),
+        ["run", arguments @ ..] => build::run_server(arguments),
+        ["test"] => test::all(false),
+        ["test", "--long"] => test::all(true),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        other => bail!("{:?} is not known\n{HELP}", other.join(" ")),
+    }
+}

@@ -62,7 +62,10 @@ fn expand(arguments: TokenStream2, item: &TokenStream2) -> Result<TokenStream2> 
 fn check(function: &ItemFn) -> Result<()> {
     let signature = &function.sig;
     if let Some(token) = &signature.asyncness {
-        return Err(Error::new_spanned(token, "a handler is not async: it returns its answer whole"));
+        return Err(Error::new_spanned(
+            token,
+            "a handler is not async: it returns its answer whole",
+        ));
     }
     if let Some(token) = &signature.unsafety {
         return Err(Error::new_spanned(token, "a handler cannot be unsafe"));

@@ -6,9 +6,9 @@ use crate::env::Env;
 use crate::into_response::IntoResponse;
 use crate::response::{Body, Response};
 
-pub use bindings::Guest;
 /// The request as it crosses from the server.
 pub use bindings::Env as WireEnv;
+pub use bindings::Guest;
 use bindings::{Body as WireBody, Header};
 
 /// The answer as it crosses to the server.

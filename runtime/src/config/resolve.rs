@@ -36,7 +36,9 @@ pub(crate) fn resolve(
     let mut problems = Vec::new();
     let mut add = |flag, mount: &Mount, source: fn(PathBuf) -> Source| match normal(&mount.prefix) {
         Ok(prefix) => mounts.push((prefix, source(mount.path.clone()))),
-        Err(why) => problems.push(format!("{flag} {}={}: {why}", mount.prefix, mount.path.display())),
+        Err(why) => {
+            problems.push(format!("{flag} {}={}: {why}", mount.prefix, mount.path.display()));
+        }
     };
     config.apps.iter().for_each(|mount| add("--app", mount, Source::App));
     config.statics.iter().for_each(|mount| add("--static", mount, Source::Files));
@@ -80,7 +82,9 @@ fn normal(prefix: &str) -> Result<String, String> {
         return Err(format!("the prefix {prefix:?} has an empty, `.` or `..` segment"));
     }
     if segments.clone().any(|segment| segment.starts_with(':') || segment.contains('*')) {
-        return Err(format!("the prefix {prefix:?} has a parameter or a wildcard: a prefix is literal"));
+        return Err(format!(
+            "the prefix {prefix:?} has a parameter or a wildcard: a prefix is literal"
+        ));
     }
     Ok(trimmed.to_owned())
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::header::{self, HeaderMap, HeaderValue};
 use http::Method;
+use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::request::Request;
 
@@ -19,9 +19,8 @@ impl Validators {
     pub(super) fn new(modified: SystemTime, length: u64) -> Validators {
         let since = modified.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let etag = format!("\"{:x}-{length:x}\"", since.as_nanos());
-        let value = |text: String| {
-            HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
-        };
+        let value =
+            |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
         Validators {
             etag: value(etag),
             last_modified: value(httpdate::fmt_http_date(UNIX_EPOCH + since)),

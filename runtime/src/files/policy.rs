@@ -27,14 +27,16 @@ pub(super) fn relative(path: &str) -> Option<PathBuf> {
 pub(super) fn content_type(path: &Path) -> HeaderValue {
     let mime = mime_guess::from_path(path).first_or_octet_stream();
     let text = mime.type_() == "text"
-        || matches!(mime.essence_str(), "application/javascript" | "application/json" | "image/svg+xml");
+        || matches!(
+            mime.essence_str(),
+            "application/javascript" | "application/json" | "image/svg+xml"
+        );
     let value = match mime.essence_str() {
         "application/javascript" => "text/javascript; charset=utf-8".to_owned(),
         essence if text => format!("{essence}; charset=utf-8"),
         essence => essence.to_owned(),
     };
-    HeaderValue::try_from(value)
-        .unwrap_or(HeaderValue::from_static("application/octet-stream"))
+    HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("application/octet-stream"))
 }
 
 #[cfg(test)]

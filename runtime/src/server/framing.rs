@@ -202,7 +202,9 @@ mod tests {
     #[test]
     fn chunk_sizes_are_hexadecimal_and_end_with_a_whole_line_end() {
         let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-        for size in ["0x3\r\n", "+3\r\n", "-3\r\n", "\r\n", "3 3\r\n", "3\n", "ffffffffffffffff\r\n"] {
+        for size in
+            ["0x3\r\n", "+3\r\n", "-3\r\n", "\r\n", "3 3\r\n", "3\n", "ffffffffffffffff\r\n"]
+        {
             let all = format!("{head}{size}abc\r\n0\r\n\r\n");
             assert!(Framing::default().check(all.as_bytes()).is_err(), "{size:?}");
         }

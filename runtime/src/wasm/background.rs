@@ -68,9 +68,7 @@ impl<T> Drop for AbortOnDrop<T> {
 /// Linux has priorities of single threads; elsewhere the threads stay equal.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
-    if let Err(error) =
-        rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19)
-    {
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19) {
         tracing::debug!("the background threads keep their priority: {error}");
     }
 }

@@ -46,7 +46,14 @@ impl App {
             .and_then(|linker| linker.instantiate_pre(&component))
             .map_err(|error| format!("needs what the server does not offer: {error:#}"))?;
         let pool = Pool::new(reuse);
-        Ok(App { engine: engine.clone(), instance_pre, export, limits: limits.clone(), files, pool })
+        Ok(App {
+            engine: engine.clone(),
+            instance_pre,
+            export,
+            limits: limits.clone(),
+            files,
+            pool,
+        })
     }
 }
 
@@ -55,10 +62,10 @@ impl App {
 fn check_kind(bytes: &[u8]) -> Result<(), String> {
     match bytes {
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(
-            "a core WebAssembly module, not a component; build it with --target wasm32-wasip2"
-                .to_owned(),
-        ),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+            Err("a core WebAssembly module, not a component; build it with --target wasm32-wasip2"
+                .to_owned())
+        }
         [0x7f, b'E', b'L', b'F', ..] => {
             Err("compiled code, not a component; name the .wasm it was built from".to_owned())
         }
@@ -86,9 +93,9 @@ fn check_exports(
     let ComponentItem::ComponentFunc(function) = item.ty else {
         return Err(format!("exports `{EXPORT}`, but not as a function; see wit/handler.wit"));
     };
-    function
-        .typecheck::<Params<'_>, Results>(&component_type.instance_type())
-        .map_err(|error| format!("its `{EXPORT}` has another type than wit/handler.wit: {error:#}"))?;
+    function.typecheck::<Params<'_>, Results>(&component_type.instance_type()).map_err(
+        |error| format!("its `{EXPORT}` has another type than wit/handler.wit: {error:#}"),
+    )?;
     Ok(index)
 }
 

@@ -109,7 +109,8 @@ fn whole(
     }
     // 204 and 304 have no body (RFC 9110 sections 15.3.5 and 15.4.5).
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let mut response = Response::new(if head || bodiless { Body::empty() } else { bytes.clone().into() });
+    let mut response =
+        Response::new(if head || bodiless { Body::empty() } else { bytes.clone().into() });
     if head && !bodiless {
         headers.insert(header::CONTENT_LENGTH, declared.unwrap_or(bytes.len()).into());
     }
@@ -163,7 +164,8 @@ mod tests {
 
     #[test]
     fn headers_of_the_connection_are_left_out() {
-        let list = ["Connection", "Keep-Alive", "Transfer-Encoding", "upgrade", "proxy-x", "x-kept"];
+        let list =
+            ["Connection", "Keep-Alive", "Transfer-Encoding", "upgrade", "proxy-x", "x-kept"];
         let list = list.map(|name| (name.to_owned(), b"1".to_vec()));
         let (headers, declared) = check_headers(list.into()).unwrap();
         assert_eq!((headers.len(), declared), (1, None));
@@ -171,7 +173,9 @@ mod tests {
 
     #[test]
     fn lengths_are_digits() {
-        for (text, number) in [("0", Some(0)), ("12", Some(12)), ("+1", None), ("1,1", None), ("", None)] {
+        for (text, number) in
+            [("0", Some(0)), ("12", Some(12)), ("+1", None), ("1,1", None), ("", None)]
+        {
             assert_eq!(length(HeaderValue::from_static(text)).ok(), number, "{text}");
         }
     }

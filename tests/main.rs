@@ -1,0 +1,13 @@
+//! The integration tests: they speak HTTP to the real binary, on a port of its
+//! own choice. `cargo xtask test` builds the guests that they use.
+
+#![allow(clippy::expect_used, reason = "what a test needs and does not get ends it")]
+
+mod support;
+
+mod apps;
+mod clients;
+mod guests;
+mod statics;
+mod stopping;
+mod usage;

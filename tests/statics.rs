@@ -1,0 +1,103 @@
+//! Static files, served natively in front of the apps and below `/static/`.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::support::{Server, guest, root};
+
+#[test]
+fn html_is_in_front_of_the_app_and_at_static() {
+    let server = Server::start(&["--app", &guest("hello")]);
+    let page = fs::read(root().join("html/index.html")).expect("the page");
+    for path in ["/", "/index.html", "/static/index.html", "/static/"] {
+        let answer = server.get(path);
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+        assert!(answer.body == page, "{path}");
+    }
+    assert_eq!(server.get("/sayhello").text(), "Hello, world!\n");
+    assert_eq!(server.get("/index.c").status, 404);
+    assert_eq!(server.get("/static/sayhello").status, 404);
+    let refused = server.request("POST", "/static/index.html", "", b"x");
+    assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
+}
+
+#[test]
+fn a_version_that_the_client_has_is_not_sent_again() {
+    let server = Server::start(&["--static", "html"]);
+    let mut client = server.connect();
+    let first = client.get("/");
+    let etag = first.header("etag").expect("an etag").to_owned();
+    let modified = first.header("last-modified").expect("a date").to_owned();
+    for (headers, status) in [
+        (format!("If-None-Match: {etag}\r\n"), 304),
+        (format!("If-None-Match: \"other\", W/{etag}\r\n"), 304),
+        ("If-None-Match: *\r\n".to_owned(), 304),
+        ("If-None-Match: \"other\"\r\n".to_owned(), 200),
+        (format!("If-Modified-Since: {modified}\r\n"), 304),
+        ("If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT\r\n".to_owned(), 200),
+        ("If-Modified-Since: nonsense\r\n".to_owned(), 200),
+        (format!("If-None-Match: \"other\"\r\nIf-Modified-Since: {modified}\r\n"), 200),
+    ] {
+        let answer = client.request("GET", "/", &headers, b"");
+        assert_eq!(answer.status, status, "{headers}");
+        assert_eq!(answer.header("etag"), Some(etag.as_str()), "{headers}");
+    }
+    let head = client.request("HEAD", "/", "", b"");
+    assert_eq!(head.header("content-length"), first.header("content-length"));
+}
+
+#[test]
+fn nothing_outside_the_root_is_served() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let public = folder.path().join("public");
+    fs::create_dir_all(public.join("sub")).expect("folders");
+    for (name, text) in
+        [("secret", "secret"), ("public/.hidden", "secret"), ("public/open", "open")]
+    {
+        fs::write(folder.path().join(name), text).expect("a file");
+    }
+    symlink("../secret", public.join("link")).expect("a link");
+    symlink(folder.path(), public.join("up")).expect("a link");
+    symlink("open", public.join("inner")).expect("a link");
+    let made = std::process::Command::new("mkfifo").arg(public.join("fifo")).status();
+    assert!(made.expect("mkfifo runs").success());
+
+    let server = Server::start_in(folder.path(), &["--static", "public"]);
+    assert_eq!(server.get("/open").text(), "open");
+    assert_eq!(server.get("/inner").text(), "open");
+    for path in [
+        "/link",
+        "/up/secret",
+        "/.hidden",
+        "/sub",
+        "/sub/",
+        "/fifo",
+        "/../secret",
+        "/%2e%2e/secret",
+        "/..%2fsecret",
+        "//secret",
+        "/sub/..%2f..%2fsecret",
+        "/open/",
+        "/open%00",
+        "/..%5csecret",
+    ] {
+        let answer = server.get(path);
+        assert!([400, 404].contains(&answer.status), "{path}: {}", answer.status);
+        assert!(!answer.text().contains("secret"), "{path}");
+    }
+}
+
+#[test]
+fn large_files_arrive_whole_and_leave_little_in_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bytes: Vec<u8> = (0..20_000_000u32).map(|n| (n % 251) as u8).collect();
+    fs::write(folder.path().join("large.bin"), &bytes).expect("a file");
+    fs::write(folder.path().join("empty.txt"), "").expect("a file");
+    let server = Server::start_in(folder.path(), &["--static", "."]);
+    let large = server.get("/large.bin");
+    assert_eq!(large.header("content-type"), Some("application/octet-stream"));
+    assert!(large.body == bytes);
+    let empty = server.get("/empty.txt");
+    assert_eq!((empty.status, empty.body.len()), (200, 0));
+}

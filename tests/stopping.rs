@@ -1,0 +1,62 @@
+//! A signal stops the server: running requests end, and nothing waits for ever.
+
+use crate::support::{Server, test_guest};
+
+fn server(drain: &str) -> Server {
+    let limits = ["--max-cpu", "60s", "--max-wall", "60s", "--drain", drain];
+    Server::start(&[&["--app", &test_guest("misbehave")], &limits[..]].concat())
+}
+
+/// Sends a request, and returns when it has reached its guest.
+fn begin(server: &Server, target: &str) -> crate::support::Client {
+    let mut client = server.connect();
+    client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+    // The server takes requests in turn: this one is answered after that began.
+    assert_eq!(server.get("/ok").status, 200);
+    client
+}
+
+#[test]
+fn running_requests_end_within_the_drain_limit() {
+    for signal in ["TERM", "INT"] {
+        let mut server = server("30s");
+        let mut client = begin(&server, "/sleep?ms=1500");
+        server.signal(signal);
+        let answer = client.read_answer().expect("the running request is answered");
+        assert_eq!(answer.text(), "ok\n");
+        assert!(client.is_closed());
+        assert_eq!(server.wait().code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn guests_that_outlast_the_drain_limit_are_stopped() {
+    for guest in ["/loop", "/sleep?ms=60000"] {
+        let mut server = server("200ms");
+        let mut client = begin(&server, guest);
+        server.signal("TERM");
+        assert_eq!(server.wait().code(), Some(0), "{guest}");
+        assert!(client.read_answer().is_none(), "{guest}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut server = server("60s");
+    let _client = begin(&server, "/loop");
+    server.signal("TERM");
+    // The listener is closed once the first signal was seen.
+    while std::net::TcpStream::connect(server.address).is_ok() {}
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(130));
+}
+
+#[test]
+fn idle_connections_do_not_keep_the_server() {
+    let mut server = server("60s");
+    let mut client = server.connect();
+    assert_eq!(client.get("/ok").status, 200);
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(client.is_closed());
+}

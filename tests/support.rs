@@ -1,0 +1,233 @@
+//! A server to test, and a client that hides nothing of what is sent.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// Nothing that is tested takes this long; a test that waits longer failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The binary under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_myweb-run");
+
+/// The workspace's folder.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace").to_owned()
+}
+
+/// The component of a guest that is shown.
+pub fn guest(name: &str) -> String {
+    root().join("guests").join(format!("{name}.wasm")).display().to_string()
+}
+
+/// The component of a guest that only tests use.
+pub fn test_guest(name: &str) -> String {
+    let built = root().join("target/wasm32-wasip2/guest").join(format!("{name}.wasm"));
+    built.display().to_string()
+}
+
+/// The real binary on a port that it picked, ended when dropped.
+pub struct Server {
+    child: Child,
+    pub address: SocketAddr,
+    log: Mutex<Receiver<String>>,
+}
+
+impl Server {
+    /// Starts in the workspace's folder, where `html` is.
+    pub fn start(arguments: &[&str]) -> Server {
+        Server::start_in(&root(), arguments)
+    }
+
+    /// Starts in a folder and waits until the server listens.
+    pub fn start_in(directory: &std::path::Path, arguments: &[&str]) -> Server {
+        let mut child = Command::new(BINARY)
+            .args(["--addr", "127.0.0.1:0"])
+            .args(arguments)
+            .current_dir(directory)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let stderr = child.stderr.take().expect("standard error is piped");
+        let (sender, log) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let first = log.recv_timeout(PATIENCE).expect("the server says where it listens");
+        let address = first.strip_prefix("listening on http://").expect(&first);
+        let address = address.parse().expect("an address");
+        Server { child, address, log: Mutex::new(log) }
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// Sends a request of its own connection.
+    pub fn request(&self, method: &str, target: &str, headers: &str, body: &[u8]) -> Answer {
+        self.connect().request(method, target, headers, body)
+    }
+
+    pub fn get(&self, target: &str) -> Answer {
+        self.request("GET", target, "", b"")
+    }
+
+    /// Waits for a line of the log that contains a text.
+    pub fn wait_for_log(&self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let log = self.log.lock().expect("no reader panicked");
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = log.recv_timeout(left).unwrap_or_else(|_| panic!("no line has {text:?}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let status = Command::new("kill").args([&format!("-{name}"), &pid]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Waits until the process has ended.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait(&mut self.child)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait(child: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().expect("the process can be asked") {
+            return status;
+        }
+        assert!(Instant::now() < deadline, "the process did not end");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// Runs the binary to its end: exit code and standard error.
+pub fn run(directory: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut child = Command::new(BINARY)
+        .args(arguments)
+        .current_dir(directory)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the server starts");
+    let status = wait(&mut child);
+    let output = child.wait_with_output().expect("the output can be read");
+    let text = [output.stdout, output.stderr].concat();
+    (status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// One connection.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+/// An answer as it was read from the wire.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// The whole head, as it was sent.
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The value of a header that is there once.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.head.lines().filter_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        });
+        let value = values.next();
+        assert_eq!(values.next(), None, "{name} is there twice");
+        value
+    }
+
+    pub fn text(&self) -> &str {
+        str::from_utf8(&self.body).expect("text")
+    }
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).expect("the server accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        Client { stream: BufReader::new(stream) }
+    }
+
+    /// Sends bytes; the server may have closed already.
+    pub fn send(&mut self, bytes: &[u8]) {
+        let _ = self.stream.get_mut().write_all(bytes);
+    }
+
+    /// Sends a request and reads its answer; the connection stays open.
+    pub fn request(&mut self, method: &str, target: &str, headers: &str, body: &[u8]) -> Answer {
+        let length = if body.is_empty() {
+            String::new()
+        } else {
+            format!("Content-Length: {}\r\n", body.len())
+        };
+        let head =
+            format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{length}{headers}\r\n");
+        self.send(head.as_bytes());
+        self.send(body);
+        self.read_answer_to(method).expect("an answer")
+    }
+
+    pub fn get(&mut self, target: &str) -> Answer {
+        self.request("GET", target, "", b"")
+    }
+
+    /// Reads the next answer, or `None` if the server closed before it.
+    pub fn read_answer(&mut self) -> Option<Answer> {
+        self.read_answer_to("GET")
+    }
+
+    fn read_answer_to(&mut self, method: &str) -> Option<Answer> {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if self.stream.read_line(&mut head).ok()? == 0 {
+                assert_eq!(head, "", "the server closed within a head");
+                return None;
+            }
+        }
+        let status = head.get(9..12).and_then(|digits| digits.parse().ok()).expect(&head);
+        let mut answer = Answer { status, head, body: Vec::new() };
+        let bodiless = method == "HEAD" || status == 204 || status == 304;
+        let length =
+            answer.header("content-length").map_or(0, |text| text.parse().expect("a length"));
+        answer.body.resize(if bodiless { 0 } else { length }, 0);
+        self.stream.read_exact(&mut answer.body).expect("a whole body");
+        Some(answer)
+    }
+
+    /// Whether the server closes, with nothing more to read.
+    pub fn is_closed(&mut self) -> bool {
+        matches!(self.stream.read(&mut [0; 1]), Ok(0) | Err(_))
+    }
+}

@@ -1,0 +1,24 @@
+//! Everything that must hold at every landing.
+
+use anyhow::Result;
+
+use crate::build;
+use crate::command::run;
+
+/// Formatting, lints, tests. All but the components build once, in release: a
+/// server without optimisation compiles components too slowly.
+pub(crate) fn all(long: bool) -> Result<()> {
+    run("cargo", &["fmt", "--all", "--check"])?;
+    build::all()?;
+    let deny = ["--", "--deny", "warnings"];
+    run("cargo", &[&["clippy", "--release", "--workspace", "--all-targets"], &deny[..]].concat())?;
+    let components = ["clippy", "--profile", "guest", "--target", "wasm32-wasip2"];
+    let packages = ["hello", "say_hello", "show_time", "show_pic", "echo", "misbehave"];
+    let packages: Vec<&str> = packages.iter().flat_map(|name| ["--package", name]).collect();
+    run("cargo", &[&components[..], &packages, &deny].concat())?;
+    run("cargo", &["test", "--release", "--workspace"])?;
+    if long {
+        run("cargo", &["test", "--release", "--package", "myweb-run", "--", "--ignored"])?;
+    }
+    Ok(())
+}

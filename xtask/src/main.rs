@@ -1,5 +1,6 @@
 //! `cargo xtask`: builds, runs and tests myweb, with all the set-up that takes.
 
+mod bench;
 mod build;
 mod command;
 mod test;
@@ -12,7 +13,7 @@ const HELP: &str = "\
 cargo xtask build           build the guests and the server, in release
 cargo xtask run [ARGS]      build, then serve guests/hello.wasm and html/, or as ARGS say
 cargo xtask test [--long]   formatting, lints, all tests; --long: soaks and kill loops too
-cargo xtask bench [NAME]    measure; `hello`";
+cargo xtask bench [NAME]    measure beside peers: hello (the default), soak";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,6 +34,8 @@ fn run(arguments: &[String]) -> Result<()> {
         ["run", arguments @ ..] => build::run_server(arguments),
         ["test"] => test::all(false),
         ["test", "--long"] => test::all(true),
+        ["bench"] | ["bench", "hello"] => bench::hello(),
+        ["bench", "soak"] => bench::soak(),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             Ok(())

@@ -1,0 +1,76 @@
+//! Measuring, always beside a peer in the same run: the server on one core, the
+//! load on the other.
+
+mod load;
+mod peers;
+mod process;
+mod report;
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::build;
+use crate::command::{output, run};
+use load::{Load, Sample};
+use peers::Peer;
+
+/// Rounds in which every peer is measured once; the medians are shown.
+const ROUNDS: usize = 3;
+/// How long one peer is under load in one round.
+const UNDER_LOAD: Duration = Duration::from_secs(5);
+
+/// What was measured of one peer.
+struct Row {
+    name: &'static str,
+    samples: Vec<Sample>,
+}
+
+/// `cargo xtask bench hello`: what a handler costs beside bare hyper.
+pub(crate) fn hello() -> Result<()> {
+    if output("wrk", &["-v"]).is_none() && output("which", &["wrk"]).is_none() {
+        bail!("wrk is not installed: apt-get install wrk");
+    }
+    build::all()?;
+    run("cargo", &["build", "--release", "--package", "myweb-run", "--example", "bare_hyper"])?;
+    let site = peers::Site::new()?;
+    let peers = peers::hello(&site);
+    let mut rows: Vec<Row> =
+        peers.iter().map(|peer| Row { name: peer.name, samples: Vec::new() }).collect();
+    for round in 1..=ROUNDS {
+        for (peer, row) in peers.iter().zip(&mut rows) {
+            eprintln!("round {round} of {ROUNDS}: {}", peer.name);
+            row.samples.push(measure(peer)?);
+        }
+    }
+    report::show(&rows, "hello")
+}
+
+/// `cargo xtask bench soak`: whether a million fresh instances leave anything.
+pub(crate) fn soak() -> Result<()> {
+    build::all()?;
+    let site = peers::Site::new()?;
+    let server = process::Server::start(&peers::fresh(&site))?;
+    let load = Load::new(&server.url);
+    load.requests(10_000)?;
+    let before = server.usage()?;
+    load.requests(1_000_000)?;
+    let after = server.usage()?;
+    println!("after    10,000 requests: {before}");
+    println!("after 1,010,000 requests: {after}");
+    let grown = after.resident.saturating_sub(before.resident);
+    if grown > 10 << 20 || after.descriptors > before.descriptors {
+        bail!("the server grew by {} KiB and {} descriptors", grown >> 10, after.descriptors);
+    }
+    Ok(())
+}
+
+fn measure(peer: &Peer) -> Result<Sample> {
+    let server = process::Server::start(peer)?;
+    let load = Load::new(&server.url);
+    load.run(Duration::from_secs(1))?;
+    let before = server.usage()?;
+    let result = load.run(UNDER_LOAD)?;
+    let after = server.usage()?;
+    Ok(Sample::new(&result, &before, &after))
+}

@@ -1,0 +1,119 @@
+//! Whom we measure ourselves against, and how each is started.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::command::{output, root};
+
+/// A server to be measured.
+pub(crate) struct Peer {
+    pub(crate) name: &'static str,
+    pub(crate) command: Vec<String>,
+    pub(crate) directory: PathBuf,
+    pub(crate) path: &'static str,
+    pub(crate) address: Address,
+}
+
+/// Where a server listens.
+pub(crate) enum Address {
+    OnStdout,
+    OnStderr,
+    Fixed(u16),
+}
+
+/// A folder with the same static file for every server.
+pub(crate) struct Site {
+    root: PathBuf,
+    folder: PathBuf,
+}
+
+impl Site {
+    pub(crate) fn new() -> Result<Site> {
+        let root = root()?;
+        let folder = root.join("target/bench/site");
+        fs::create_dir_all(folder.join("html")).context("target/bench/site")?;
+        fs::write(folder.join("html/1k.txt"), "x".repeat(1024)).context("1k.txt")?;
+        Ok(Site { root, folder })
+    }
+
+    fn peer(
+        &self,
+        name: &'static str,
+        command: &[&str],
+        path: &'static str,
+        address: Address,
+    ) -> Peer {
+        let command = command.iter().map(|&word| word.to_owned()).collect();
+        Peer { name, command, directory: self.folder.clone(), path, address }
+    }
+
+    fn built(&self, path: &str) -> String {
+        self.root.join("target/release").join(path).display().to_string()
+    }
+
+    /// Our server, with an app at / and `html` in front of it, as it is used.
+    fn ours(&self, name: &'static str, path: &'static str, more: &[&str]) -> Peer {
+        let server = self.built("myweb-run");
+        let app = self.root.join("guests/hello.wasm").display().to_string();
+        let command = [&[server.as_str(), "--addr", "127.0.0.1:0", "--app", &app], more].concat();
+        self.peer(name, &command, path, Address::OnStderr)
+    }
+}
+
+/// A fresh instance for every request, with all limits on.
+pub(crate) fn fresh(site: &Site) -> Peer {
+    site.ours("myweb fresh", "/sayhello", &[])
+}
+
+/// The peers of `bench hello`; those that are not installed are left out.
+pub(crate) fn hello(site: &Site) -> Vec<Peer> {
+    let hyper = site.built("examples/bare_hyper");
+    let mut peers = vec![
+        site.peer("bare hyper", &[&hyper], "/", Address::OnStdout),
+        fresh(site),
+        site.ours("myweb reused", "/sayhello", &["--reuse", "1000000"]),
+        site.ours("myweb 1 KiB file", "/1k.txt", &[]),
+    ];
+    peers.extend(wasmtime_serve(site));
+    match nginx(site) {
+        Ok(peer) => peers.push(peer),
+        Err(error) => eprintln!("without nginx: {error:#}"),
+    }
+    peers
+}
+
+/// `wasmtime serve` 48 with an equal component of wasi:http 0.2.
+fn wasmtime_serve(site: &Site) -> Option<Peer> {
+    let version = output("wasmtime", &["--version"]).unwrap_or_default();
+    if !version.starts_with("wasmtime 48") {
+        eprintln!("without wasmtime: {:?} is not wasmtime 48", version.trim());
+        return None;
+    }
+    let guest = site.root.join("target/wasm32-wasip2/guest/wasi_http_hello.wasm");
+    let guest = guest.display().to_string();
+    let command = ["wasmtime", "serve", "-S", "cli", "--addr", "127.0.0.1:0", &guest];
+    Some(site.peer("wasmtime serve", &command, "/", Address::OnStderr))
+}
+
+/// nginx with the same file, one process, as its documentation tunes it.
+fn nginx(site: &Site) -> Result<Peer> {
+    output("nginx", &["-h"]).context("it is not installed")?;
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let folder = site.folder.display();
+    let config = format!(
+        "daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\n\
+         events {{ worker_connections 4096; }}\n\
+         http {{\n  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;\n  \
+         open_file_cache max=1000; root {folder}/html;\n  \
+         client_body_temp_path {folder}/tmp; proxy_temp_path {folder}/tmp;\n  \
+         fastcgi_temp_path {folder}/tmp; uwsgi_temp_path {folder}/tmp; scgi_temp_path {folder}/tmp;\n  \
+         types {{ text/plain txt; }}\n  server {{ listen 127.0.0.1:{port}; }}\n}}\n"
+    );
+    let path = site.folder.join("nginx.conf");
+    fs::write(&path, config)?;
+    let command = ["nginx", "-c", &path.display().to_string()];
+    Ok(site.peer("nginx 1 KiB file", &command, "/1k.txt", Address::Fixed(port)))
+}

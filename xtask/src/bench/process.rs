@@ -1,0 +1,100 @@
+//! A server process on the first core, and what it uses.
+
+use std::fmt;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::peers::{Address, Peer};
+
+/// A running server; killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) url: String,
+}
+
+/// What a process has used so far.
+pub(crate) struct Usage {
+    pub(crate) cpu: Duration,
+    /// Resident memory in bytes.
+    pub(crate) resident: u64,
+    pub(crate) descriptors: usize,
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let resident = self.resident as f64 / f64::from(1 << 20);
+        write!(f, "{resident:.1} MiB resident, {} descriptors", self.descriptors)
+    }
+}
+
+impl Server {
+    /// Starts a peer and waits until it listens.
+    pub(crate) fn start(peer: &Peer) -> Result<Server> {
+        let mut child = Command::new("taskset")
+            .args(["-c", "0"])
+            .args(&peer.command)
+            .current_dir(&peer.directory)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| peer.command.join(" "))?;
+        let stdout = child.stdout.take().context("standard output is piped")?;
+        let stderr = child.stderr.take().context("standard error is piped")?;
+        let address = match peer.address {
+            Address::OnStdout => announced(stdout)?,
+            Address::OnStderr => announced(stderr)?,
+            Address::Fixed(port) => answering(port)?,
+        };
+        Ok(Server { child, url: format!("http://{address}{}", peer.path) })
+    }
+
+    /// CPU time to the nanosecond, from every thread's schedstat.
+    pub(crate) fn usage(&self) -> Result<Usage> {
+        let process = format!("/proc/{}", self.child.id());
+        let mut nanos = 0;
+        for task in fs::read_dir(format!("{process}/task"))? {
+            let text = fs::read_to_string(task?.path().join("schedstat"))?;
+            nanos += text.split_whitespace().next().context("schedstat")?.parse::<u64>()?;
+        }
+        let statm = fs::read_to_string(format!("{process}/statm"))?;
+        let pages: u64 = statm.split_whitespace().nth(1).context("statm")?.parse()?;
+        let descriptors = fs::read_dir(format!("{process}/fd"))?.count();
+        Ok(Usage { cpu: Duration::from_nanos(nanos), resident: pages * 4096, descriptors })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The address in the first line that has one; what follows is read and dropped,
+/// so that the server can go on writing.
+fn announced(output: impl Read + Send + 'static) -> Result<String> {
+    let mut lines = BufReader::new(output).lines();
+    let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        let after = line.split_once("http://")?.1;
+        Some(after.trim_end_matches('/').to_owned())
+    });
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+    address.context("the server ended before it listened")
+}
+
+/// Waits until a port is listened on.
+fn answering(port: u16) -> Result<String> {
+    let address = format!("127.0.0.1:{port}");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while std::net::TcpStream::connect(&address).is_err() {
+        if Instant::now() > deadline {
+            bail!("nothing listens on {address}");
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    Ok(address)
+}

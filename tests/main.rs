@@ -8,6 +8,8 @@ mod support;
 mod apps;
 mod clients;
 mod guests;
+mod outside;
 mod statics;
 mod stopping;
+mod tidy;
 mod usage;

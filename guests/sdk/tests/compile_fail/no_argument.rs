@@ -1,0 +1,8 @@
+use myweb::handler;
+
+#[handler]
+fn application() -> &'static str {
+    "hello"
+}
+
+fn main() {}

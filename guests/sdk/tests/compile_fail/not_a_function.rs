@@ -1,0 +1,6 @@
+use myweb::handler;
+
+#[handler]
+struct Application;
+
+fn main() {}

@@ -1,0 +1,8 @@
+use myweb::handler;
+
+#[handler]
+fn application(name: String) -> String {
+    name
+}
+
+fn main() {}

@@ -1,0 +1,132 @@
+//! The invariants of `docs/architecture.md`, and the bounds on the code's size.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::root;
+
+/// Every Rust file below a folder, with its path from the root.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let entries = walkdir::WalkDir::new(root().join(folder)).into_iter();
+    let files = entries.filter_entry(|entry| entry.file_name() != "target");
+    files
+        .map(|entry| entry.expect("a readable folder").into_path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| (relative(&path), fs::read_to_string(&path).expect("a source file")))
+        .collect()
+}
+
+fn relative(path: &Path) -> String {
+    let path: PathBuf = path.strip_prefix(root()).expect("below the root").into();
+    path.display().to_string()
+}
+
+/// The code of a file without its tests and comments.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]").next().unwrap_or(text);
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a text has a word that is not part of a longer one.
+fn names(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+    })
+}
+
+/// Asserts that only some places of the runtime name some words.
+fn only(places: &[&str], words: &[&str]) {
+    for (path, text) in sources("runtime/src") {
+        let inside = path.strip_prefix("runtime/src/").expect("below the sources");
+        if places.iter().any(|place| inside.starts_with(place)) {
+            continue;
+        }
+        for word in words {
+            assert!(!names(&code(&text), word), "{path} names {word}; only {places:?} may");
+        }
+    }
+}
+
+#[test]
+fn only_wasm_and_capability_name_wasmtime() {
+    only(&["wasm.rs", "wasm/", "capability"], &["wasmtime", "wasmtime_wasi"]);
+}
+
+#[test]
+fn only_the_server_touches_sockets_and_hyper() {
+    only(&["server"], &["TcpStream", "TcpSocket", "hyper::server", "hyper_util"]);
+    only(&["server", "app.rs"], &["TcpListener"]);
+    only(&["server", "app.rs", "request.rs"], &["Incoming"]);
+}
+
+#[test]
+fn the_pure_parts_are_pure() {
+    let pure = [
+        "router.rs",
+        "limits.rs",
+        "units.rs",
+        "config/resolve.rs",
+        "files/policy.rs",
+        "server/framing.rs",
+    ];
+    for (path, text) in sources("runtime/src") {
+        if pure.iter().any(|name| path.ends_with(name)) {
+            for word in ["tokio", "Instant", "SystemTime", "std::fs", "std::net", "async"] {
+                assert!(!names(&code(&text), word), "{path} names {word}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_respond_picks_a_status_for_an_error() {
+    // A guest's own status is checked in convert; a file's is 200 or 304.
+    only(&["respond.rs", "wasm/convert.rs", "files.rs"], &["StatusCode"]);
+}
+
+#[test]
+fn only_main_exits_or_prints() {
+    only(&["main.rs"], &["println!", "eprintln!", "process::exit", "stdout()", "stderr()"]);
+}
+
+#[test]
+fn there_is_no_global_mutable_state() {
+    only(&[], &["static mut", "thread_local!", "OnceLock", "LazyLock", "lazy_static"]);
+}
+
+#[test]
+fn there_is_no_unsafe() {
+    only(&[], &["unsafe"]);
+}
+
+#[test]
+fn files_are_small_and_start_with_what_they_hold() {
+    for folder in ["runtime", "guests", "tests", "xtask"] {
+        for (path, text) in sources(folder) {
+            if path.contains("compile_fail") {
+                continue;
+            }
+            let lines = text.lines().count();
+            assert!(lines <= 400, "{path} has {lines} lines");
+            assert!(text.starts_with("//!"), "{path} does not say what it holds");
+        }
+    }
+}
+
+#[test]
+fn the_sdk_carries_the_contract_unchanged() {
+    let read = |path| fs::read_to_string(root().join(path)).expect("a WIT file");
+    assert_eq!(read("wit/handler.wit"), read("guests/sdk/wit/handler.wit"));
+}
+
+#[test]
+fn every_flag_is_in_the_table_of_the_configuration() {
+    let (_, help) = crate::support::run(&root(), &["--help"]);
+    let table = fs::read_to_string(root().join("docs/configuration.md")).expect("the page");
+    let flags = help.split_whitespace().filter(|word| word.starts_with("--"));
+    for flag in flags.filter(|flag| !["--help", "--version"].contains(flag)) {
+        assert!(table.contains(&format!("| `{flag}")), "{flag} is not in docs/configuration.md");
+    }
+}

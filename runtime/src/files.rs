@@ -1,6 +1,7 @@
 //! Static files, in numbered steps.
 
 mod headers;
+mod names;
 mod policy;
 
 use std::fs::File;
@@ -18,6 +19,7 @@ use crate::body::Body;
 use crate::error::{StartError, explain};
 use crate::request::Request;
 use crate::respond::Response;
+use names::Names;
 
 /// What is read of a file at once, in bytes; a file up to this is sent whole.
 const PIECE: usize = 64 << 10;
@@ -27,6 +29,7 @@ const PIECE: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct Root {
     dir: Dir,
+    names: Names,
 }
 
 /// A regular file below a root, opened for reading.
@@ -46,7 +49,7 @@ impl Root {
     pub(crate) fn open(path: &Path) -> Result<Root, StartError> {
         let listed = std::fs::read_dir(path).map(drop);
         let dir = listed.and_then(|()| Dir::open_ambient_dir(path, ambient_authority()));
-        dir.map(|dir| Root { dir })
+        dir.map(|dir| Root { dir, names: Names::default() })
             .map_err(|error| StartError::Directory { path: path.into(), why: explain(&error) })
     }
 
@@ -55,6 +58,9 @@ impl Root {
     /// file below the root.
     pub(crate) fn find(&self, path: &str) -> Option<OpenFile> {
         // 1. What the path may name at all.
+        if !self.names.may_have(&self.dir, policy::top(path)) {
+            return None;
+        }
         let relative = policy::relative(path)?;
         // 2. Open it below the root: `openat2` with RESOLVE_BENEATH.
         //    SECURITY: without O_NONBLOCK the open of a FIFO would wait for ever.

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 
 use http::header::HeaderValue;
 
+/// What a path that ends with a slash names.
+const INDEX: &str = "index.html";
+
 /// The file that a decoded path names, relative to the root, or `None` if it
 /// may name none: an empty segment, a dot at a segment's start (`..` and hidden
 /// files alike), a backslash, a control character.
 pub(super) fn relative(path: &str) -> Option<PathBuf> {
     let path = path.strip_prefix('/').unwrap_or(path);
     let (directory, file) = path.rsplit_once('/').map_or((None, path), |(d, f)| (Some(d), f));
-    let file = if file.is_empty() { "index.html" } else { file };
+    let file = if file.is_empty() { INDEX } else { file };
     let mut relative = PathBuf::new();
     for segment in directory.into_iter().flat_map(|all| all.split('/')).chain([file]) {
         let hidden = segment.is_empty() || segment.starts_with('.');
@@ -21,6 +24,15 @@ pub(super) fn relative(path: &str) -> Option<PathBuf> {
         relative.push(segment);
     }
     Some(relative)
+}
+
+/// The first segment of the file that a path names.
+pub(super) fn top(path: &str) -> &str {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    match path.split('/').next() {
+        Some("") | None => INDEX,
+        Some(name) => name,
+    }
 }
 
 /// The type by the name's extension; text is UTF-8.

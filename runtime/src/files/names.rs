@@ -1,0 +1,74 @@
+//! The names at the top of a root, remembered: static files stand in front of
+//! the apps, and most requests for an app name no file. They are told so
+//! without a look at the disk.
+
+use std::collections::HashSet;
+use std::io;
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use cap_std::fs::Dir;
+
+/// How long a new file may stay unseen.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// A directory that changed less than this before it was listed may have
+/// changed again within the same tick of the file system's clock.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// Directories with more entries are not remembered.
+const MOST: usize = 10_000;
+
+/// What is known of the top of a root.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    known: ArcSwapOption<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    names: HashSet<Box<str>>,
+    /// The directory's time of change, if the list can be trusted while it
+    /// stays.
+    changed: Option<SystemTime>,
+    looked: Instant,
+}
+
+impl Names {
+    /// Whether a file may be there whose path starts with this name. `true` is
+    /// no promise.
+    pub(super) fn may_have(&self, dir: &Dir, name: &str) -> bool {
+        let known = self.known.load();
+        if let Some(known) = known.as_ref().filter(|known| known.looked.elapsed() < LOOK_AGAIN) {
+            return known.names.contains(name);
+        }
+        let looked = look(dir, known.as_deref());
+        let may = looked.as_ref().is_none_or(|known| known.names.contains(name));
+        self.known.store(looked.map(Into::into));
+        may
+    }
+}
+
+/// Lists a directory, unless what is known of it still holds.
+fn look(dir: &Dir, known: Option<&Known>) -> Option<Known> {
+    let now = Instant::now();
+    let changed = dir.dir_metadata().and_then(|metadata| metadata.modified()).ok()?.into_std();
+    if let Some(known) = known.filter(|known| known.changed == Some(changed)) {
+        return Some(Known { names: known.names.clone(), changed: known.changed, looked: now });
+    }
+    let age = SystemTime::now().duration_since(changed).unwrap_or_default();
+    let names = list(dir).ok()??;
+    Some(Known { names, changed: (age > SETTLED).then_some(changed), looked: now })
+}
+
+/// The names of a directory, `None` if there are too many.
+fn list(dir: &Dir) -> io::Result<Option<HashSet<Box<str>>>> {
+    let mut names = HashSet::new();
+    for entry in dir.entries()? {
+        names.extend(entry?.file_name().to_str().map(Box::from));
+        if names.len() > MOST {
+            return Ok(None);
+        }
+    }
+    Ok(Some(names))
+}

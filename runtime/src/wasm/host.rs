@@ -17,7 +17,8 @@ const RESOURCES: usize = 4_096;
 
 /// The state of one store.
 pub(super) struct Host {
-    wasi: WasiCtx,
+    /// Made when the guest first asks: many never do.
+    wasi: Option<WasiCtx>,
     table: ResourceTable,
     pub(super) output: Output,
     pub(super) memory: MemoryLimit,
@@ -28,15 +29,12 @@ pub(super) struct Host {
 impl Host {
     /// Nothing but clocks, random numbers, the log and the granted files.
     pub(super) fn new(limits: &Limits, files: GrantedFiles) -> Host {
-        let output = Output::default();
-        let mut wasi = WasiCtxBuilder::new();
-        wasi.stdout(output.clone()).stderr(output.clone()).max_random_size(RANDOM);
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         Host {
-            wasi: wasi.build(),
+            wasi: None,
             table,
-            output,
+            output: Output::default(),
             memory: MemoryLimit { most: limits.memory, ..MemoryLimit::default() },
             files,
             largest_file: limits.response,
@@ -46,8 +44,16 @@ impl Host {
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let ctx = self.wasi.get_or_insert_with(|| wasi(&self.output));
+        WasiCtxView { ctx, table: &mut self.table }
     }
+}
+
+/// Clocks, random numbers, and the log in place of both output streams.
+fn wasi(output: &Output) -> WasiCtx {
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.stdout(output.clone()).stderr(output.clone()).max_random_size(RANDOM);
+    wasi.build()
 }
 
 /// Links WASI 0.2 and the capabilities.

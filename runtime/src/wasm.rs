@@ -33,7 +33,12 @@ const TABLE_ELEMENTS: usize = 20_000;
 /// What stays resident of a slot that is given back, in bytes. Measured with
 /// `cargo xtask bench hello`: less costs page faults, more costs clearing.
 const MEMORY_KEPT: usize = 256 << 10;
-const STACK_KEPT: usize = 64 << 10;
+/// A fiber's stack, in bytes: wasmtime lets guests use half of it, the rest is
+/// for what they call.
+const STACK: usize = 1 << 20;
+/// Slots whose memory is given back in one system call.
+const GIVEN_BACK_TOGETHER: usize = 16;
+const STACK_KEPT: usize = 32 << 10;
 
 /// What all components share.
 pub(crate) struct Engine {
@@ -76,6 +81,7 @@ fn settings(limits: &Limits) -> Config {
         .wasm_relaxed_simd(false)
         .epoch_interruption(true)
         .async_stack_zeroing(true)
+        .async_stack_size(STACK)
         .memory_init_cow(true)
         .generate_address_map(true)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
@@ -101,6 +107,7 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .linear_memory_keep_resident(MEMORY_KEPT)
         .table_keep_resident(MEMORY_KEPT)
         .async_stack_keep_resident(STACK_KEPT)
+        .decommit_batch_size(GIVEN_BACK_TOGETHER)
         .pagemap_scan(Enabled::Auto);
     pool
 }

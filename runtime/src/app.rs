@@ -121,6 +121,8 @@ impl Shared {
     }
 }
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 /// Names requests: when the server started, and a count.
 struct RequestIds {
     start: u32,
@@ -136,7 +138,12 @@ impl RequestIds {
     }
 
     fn next(&self) -> Arc<str> {
-        let count = self.count.fetch_add(1, Relaxed);
-        format!("{:08x}{count:08x}", self.start).into()
+        let count = self.count.fetch_add(1, Relaxed) as u32;
+        let mut id = [0; 16];
+        for (place, digit) in id.iter_mut().rev().enumerate() {
+            let half = if place < 8 { count } else { self.start };
+            *digit = HEX[(half >> (place % 8 * 4)) as usize % HEX.len()];
+        }
+        str::from_utf8(&id).unwrap_or_default().into()
     }
 }

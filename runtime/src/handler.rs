@@ -6,10 +6,10 @@ use http::Method;
 
 use crate::error::Refusal;
 use crate::files::{self, Root};
-use crate::limits::Limits;
 use crate::request::{Payload, Request};
 use crate::respond::Response;
 use crate::router::Found;
+use crate::tenant::Tenant;
 use crate::wasm::App;
 
 /// What answers a route.
@@ -25,15 +25,22 @@ impl Handler {
     /// Answers a request.
     pub(crate) async fn answer(
         &self,
-        request: Request,
+        request: Box<Request>,
         payload: Payload,
         found: Found,
-        limits: &Limits,
+        tenant: &Tenant,
     ) -> Result<Response, Refusal> {
         match self {
             Handler::App(app) => {
-                let body = payload.read(limits).await?;
-                Ok(app.answer(request, body, found).await?)
+                let body = payload.read(&tenant.limits).await?;
+                let permit = tenant.admit().await?;
+                let answer = app.answer(request, body, found).await;
+                drop(permit);
+                // The guests of the other connections that are ready run before
+                // any answer is written: code stays in the caches, and a client
+                // is woken once for many answers (docs/architecture.md).
+                tokio::task::yield_now().await;
+                Ok(answer?)
             }
             Handler::Files(root) => {
                 if !reads(&request.method) {

@@ -43,13 +43,13 @@ impl Request {
         id: Arc<str>,
         remote: SocketAddr,
         limits: &Limits,
-    ) -> Result<(Request, Payload), Refusal> {
+    ) -> Result<(Box<Request>, Payload), Refusal> {
         let (head, body) = request.into_parts();
         check_target(&head.method, &head.uri, limits)?;
         check_size(&head.headers, limits)?;
         let (host, port) = host_and_port(&head.uri, &head.headers, head.version)?;
         let path = decode_path(head.uri.path())?;
-        let request = Request {
+        let request = Box::new(Request {
             id,
             method: head.method,
             uri: head.uri,
@@ -59,7 +59,7 @@ impl Request {
             port,
             path,
             remote,
-        };
+        });
         Ok((request, Payload(body)))
     }
 
@@ -86,7 +86,7 @@ impl Payload {
         if self.0.size_hint().lower() > limits.body as u64 {
             return Err(too_large);
         }
-        within(limits.body_time, collect(self.0, limits.body)).await
+        Box::pin(within(limits.body_time, collect(self.0, limits.body))).await
     }
 }
 

@@ -93,15 +93,14 @@ impl Site {
     /// Answers a request.
     pub(crate) async fn answer(
         &self,
-        request: Request,
+        request: Box<Request>,
         payload: Payload,
     ) -> Result<Response, Refusal> {
         if let Some(response) = self.answer_from_front(&request) {
             return Ok(response);
         }
         let (handler, found) = self.router.find(&request.path, &request.method)?;
-        let _permit = self.tenant.admit().await?;
-        handler.answer(request, payload, found, &self.tenant.limits).await
+        handler.answer(request, payload, found, &self.tenant).await
     }
 
     fn answer_from_front(&self, request: &Request) -> Option<Response> {

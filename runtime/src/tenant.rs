@@ -34,6 +34,10 @@ impl Tenant {
         if let Ok(permit) = self.running.clone().try_acquire_owned() {
             return Ok(Permit { _running: permit });
         }
+        Box::pin(self.wait()).await
+    }
+
+    async fn wait(&self) -> Result<Permit, Refusal> {
         let _place = Place::take(&self.waiting, self.limits.queue).ok_or(Refusal::Overloaded)?;
         let turn = self.running.clone().acquire_owned();
         match tokio::time::timeout(self.limits.queue_time, turn).await {

@@ -37,7 +37,7 @@ impl App {
     /// Answers a request with an instance of this app, within its limits.
     pub(crate) async fn answer(
         self: &Arc<App>,
-        request: Request,
+        request: Box<Request>,
         body: Bytes,
         found: Found,
     ) -> Result<Response, GuestError> {

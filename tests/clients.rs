@@ -139,3 +139,19 @@ fn pipelined_requests_are_answered_in_order() {
         assert_eq!(answer.text(), format!("Hello, {n}!\n"));
     }
 }
+
+#[test]
+fn slow_clients_do_not_keep_what_they_hold() {
+    let times = ["--max-body-time", "200ms", "--max-header-time", "200ms"];
+    let server = Server::start(&[&["--app", &test_guest("echo")], &times[..]].concat());
+    let body = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe";
+    assert_eq!(status_of(&server, body), 408);
+    for head in ["", "GET / HTTP/1.1\r\nHos"] {
+        let mut client = server.connect();
+        client.send(head.as_bytes());
+        assert!(client.is_closed(), "{head:?}");
+    }
+    let mut idle = server.connect();
+    assert_eq!(idle.get("/").status, 200);
+    assert!(idle.is_closed(), "a connection without a next request");
+}

@@ -61,7 +61,8 @@ fn what_only_looks_like_a_fault_is_answered() {
     assert_eq!(client.get("/grow").status, 200, "a guest that takes no for an answer");
     let empty = client.get("/status?code=204");
     assert_eq!((empty.status, empty.header("content-length")), (204, None));
-    assert_eq!(client.get("/status?code=304").status, 304);
+    let unchanged = client.get("/status?code=304");
+    assert_eq!((unchanged.status, unchanged.header("content-length")), (304, None));
     assert_eq!(client.get("/ok").text(), "ok\n");
 }
 
@@ -140,6 +141,50 @@ fn loops_end_in_time_and_others_are_served_meanwhile() {
             assert_eq!(thread.join().expect("an answer"), 504);
         }
     });
+    assert!(charged(&server.wait_for_log("of CPU time")) >= Duration::from_millis(300));
+}
+
+/// The CPU time that a line of the log says a guest was charged.
+fn charged(line: &str) -> Duration {
+    let text = line.split("the guest used ").nth(1).and_then(|rest| rest.split("ms ").next());
+    let millis: f64 = text.and_then(|text| text.parse().ok()).expect(line);
+    Duration::from_secs_f64(millis / 1e3)
+}
+
+#[test]
+#[ignore = "its bounds are tight: alone, with `cargo xtask test --long`"]
+fn four_loops_are_charged_their_limit_and_answered_in_time() {
+    let cpu = Duration::from_millis(400);
+    let wall = Duration::from_secs(1);
+    let tests = [
+        (["--max-cpu", "400ms", "--max-wall", "30s"], Duration::from_secs(30)),
+        (["--max-cpu", "60s", "--max-wall", "1s"], wall),
+    ];
+    for (limits, wall) in tests {
+        let server = Server::start(&[&["--app", &test_guest("misbehave")], &limits[..]].concat());
+        std::thread::scope(|scope| {
+            let one = || {
+                let before = Instant::now();
+                assert_eq!(server.get("/loop").status, 504);
+                before.elapsed()
+            };
+            let loops: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
+            let mut client = server.connect();
+            while loops.iter().any(|thread| !thread.is_finished()) {
+                assert_eq!(client.get("/ok").text(), "ok\n");
+            }
+            for thread in loops {
+                let took = thread.join().expect("an answer");
+                println!("answered after {took:?} of {wall:?}");
+                assert!(took <= wall + Duration::from_millis(50), "{took:?}");
+            }
+        });
+        for _ in (0..4).filter(|_| limits[1] == "400ms") {
+            let charged = charged(&server.wait_for_log("of CPU time"));
+            println!("charged {charged:?} of {cpu:?}");
+            assert!(charged <= cpu + Duration::from_millis(5), "{charged:?}");
+        }
+    }
 }
 
 #[test]

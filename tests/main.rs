@@ -9,6 +9,8 @@ mod apps;
 mod clients;
 mod guests;
 mod outside;
+mod readme;
+mod soak;
 mod statics;
 mod stopping;
 mod tidy;

@@ -3,15 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::{Server, root};
-
-/// The blocks of code of a page, by language.
-fn blocks(page: &str, language: &str) -> Vec<String> {
-    let text = fs::read_to_string(root().join(page)).expect("a page");
-    let fence = format!("```{language}\n");
-    let starts = text.split(&fence).skip(1);
-    starts.map(|rest| rest.split("```").next().unwrap_or(rest).to_owned()).collect()
-}
+use crate::support::{Server, blocks, root};
 
 #[test]
 fn the_handler_of_the_docs_builds_outside_the_workspace_and_runs() {

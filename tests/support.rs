@@ -30,6 +30,14 @@ pub fn test_guest(name: &str) -> String {
     built.display().to_string()
 }
 
+/// The blocks of code of a page, by language.
+pub fn blocks(page: &str, language: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join(page)).expect("a page");
+    let fence = format!("```{language}\n");
+    let starts = text.split(&fence).skip(1);
+    starts.map(|rest| rest.split("```").next().unwrap_or(rest).to_owned()).collect()
+}
+
 /// The real binary on a port that it picked, ended when dropped.
 pub struct Server {
     child: Child,

@@ -130,3 +130,17 @@ fn every_flag_is_in_the_table_of_the_configuration() {
         assert!(table.contains(&format!("| `{flag}")), "{flag} is not in docs/configuration.md");
     }
 }
+
+#[test]
+fn every_test_of_the_specification_exists() {
+    let page = fs::read_to_string(root().join("docs/specification.md")).expect("the page");
+    let mut file = String::new();
+    let named = page.lines().filter(|line| line.starts_with("| ") && line.contains(".rs` `"));
+    for word in named.flat_map(|line| line.split('`').skip(1).step_by(2)) {
+        if word.ends_with(".rs") {
+            file = fs::read_to_string(root().join("tests").join(word)).expect(word);
+        } else if word.contains('_') {
+            assert!(file.contains(&format!("fn {word}()")), "{word} is no test");
+        }
+    }
+}

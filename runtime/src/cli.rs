@@ -75,6 +75,16 @@ struct LimitFlags {
     /// All headers of a request (then 431).
     #[arg(long, value_name = "SIZE", env = "MYWEB_MAX_HEADERS")]
     max_headers: Option<Bytes>,
+    /// The number of a request's headers (then 431).
+    #[arg(long, value_name = "N", env = "MYWEB_MAX_HEADER_COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    max_header_count: Option<u32>,
+    /// Time for a request's headers, and between two requests (then closed).
+    #[arg(long, value_name = "TIME", env = "MYWEB_MAX_HEADER_TIME")]
+    max_header_time: Option<Span>,
+    /// Time for a request's body (then 408).
+    #[arg(long, value_name = "TIME", env = "MYWEB_MAX_BODY_TIME")]
+    max_body_time: Option<Span>,
     /// A request's target (then 414).
     #[arg(long, value_name = "SIZE", env = "MYWEB_MAX_URI")]
     max_uri: Option<Bytes>,
@@ -89,6 +99,9 @@ struct LimitFlags {
     #[arg(long, value_name = "N", env = "MYWEB_MAX_QUEUE",
           value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     max_queue: Option<u32>,
+    /// Time that they wait (then 503).
+    #[arg(long, value_name = "TIME", env = "MYWEB_MAX_QUEUE_TIME")]
+    max_queue_time: Option<Span>,
     /// Instances at the same time: the pool (then 503).
     #[arg(long, value_name = "N", env = "MYWEB_INSTANCES",
           value_parser = clap::value_parser!(u32).range(1..=30_000))]
@@ -138,13 +151,16 @@ impl From<LimitFlags> for Limits {
             body: bytes(flags.max_body, default.body),
             response: bytes(flags.max_response, default.response),
             headers: bytes(flags.max_headers, default.headers),
+            header_count: count(flags.max_header_count, default.header_count),
+            header_time: span(flags.max_header_time, default.header_time),
+            body_time: span(flags.max_body_time, default.body_time),
             uri: bytes(flags.max_uri, default.uri),
             log: bytes(flags.max_log, default.log),
             concurrency: count(flags.max_concurrency, default.concurrency),
             queue: count(flags.max_queue, default.queue),
+            queue_time: span(flags.max_queue_time, default.queue_time),
             instances: flags.instances.unwrap_or(default.instances),
             drain: span(flags.drain, default.drain),
-            ..default
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use http::Method;
 use thiserror::Error;
@@ -103,10 +104,10 @@ pub(crate) enum GuestError {
     Trapped(String),
     #[error("the guest trapped after {limit} bytes of memory were refused: {trap}")]
     OutOfMemory { limit: usize, trap: String },
-    #[error("the guest used up its CPU time of {0:?}")]
-    CpuExceeded(std::time::Duration),
+    #[error("the guest used {used:?} of CPU time, its limit is {limit:?}")]
+    CpuExceeded { used: Duration, limit: Duration },
     #[error("the guest did not answer within {0:?}")]
-    WallExceeded(std::time::Duration),
+    WallExceeded(Duration),
     #[error("the guest's answer is not valid HTTP: {0}")]
     InvalidAnswer(String),
     #[error("the guest's answer is larger than {0} bytes")]

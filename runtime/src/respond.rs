@@ -87,7 +87,9 @@ fn status(refusal: &Refusal) -> StatusCode {
             GuestError::PoolExhausted(_) => StatusCode::SERVICE_UNAVAILABLE,
             GuestError::Trapped(_) | GuestError::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             GuestError::OutOfMemory { .. } => StatusCode::INSUFFICIENT_STORAGE,
-            GuestError::CpuExceeded(_) | GuestError::WallExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
+            GuestError::CpuExceeded { .. } | GuestError::WallExceeded(_) => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
             GuestError::InvalidAnswer(_)
             | GuestError::AnswerTooLarge(_)
             | GuestError::File { .. } => StatusCode::BAD_GATEWAY,

@@ -46,25 +46,6 @@ pub(crate) fn hello() -> Result<()> {
     report::show(&rows, "hello")
 }
 
-/// `cargo xtask bench soak`: whether a million fresh instances leave anything.
-pub(crate) fn soak() -> Result<()> {
-    build::all()?;
-    let site = peers::Site::new()?;
-    let server = process::Server::start(&peers::fresh(&site))?;
-    let load = Load::new(&server.url);
-    load.requests(10_000)?;
-    let before = server.usage()?;
-    load.requests(1_000_000)?;
-    let after = server.usage()?;
-    println!("after    10,000 requests: {before}");
-    println!("after 1,010,000 requests: {after}");
-    let grown = after.resident.saturating_sub(before.resident);
-    if grown > 10 << 20 || after.descriptors > before.descriptors {
-        bail!("the server grew by {} KiB and {} descriptors", grown >> 10, after.descriptors);
-    }
-    Ok(())
-}
-
 fn measure(peer: &Peer) -> Result<Sample> {
     let server = process::Server::start(peer)?;
     let load = Load::new(&server.url);

@@ -12,8 +12,8 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 cargo xtask build           build the guests and the server, in release
 cargo xtask run [ARGS]      build, then serve guests/hello.wasm and html/, or as ARGS say
-cargo xtask test [--long]   formatting, lints, all tests; --long: soaks and kill loops too
-cargo xtask bench [NAME]    measure beside peers: hello (the default), soak";
+cargo xtask test [--long]   formatting, lints, all tests; --long: soaks and tight bounds too
+cargo xtask bench [NAME]    measure beside peers: hello";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -35,7 +35,6 @@ fn run(arguments: &[String]) -> Result<()> {
         ["test"] => test::all(false),
         ["test", "--long"] => test::all(true),
         ["bench"] | ["bench", "hello"] => bench::hello(),
-        ["bench", "soak"] => bench::soak(),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             Ok(())

@@ -21,7 +21,9 @@ pub(crate) fn all(long: bool) -> Result<()> {
     run("cargo", &["test", "--release", "--package", "myweb-run"])?;
     run("cargo", &["test", "--release", "--workspace", "--exclude", "myweb-run"])?;
     if long {
-        run("cargo", &["test", "--release", "--package", "myweb-run", "--", "--ignored"])?;
+        // One at a time: their bounds are tight.
+        let ignored = ["--", "--ignored", "--test-threads", "1", "--nocapture"];
+        run("cargo", &[&["test", "--release", "--package", "myweb-run"], &ignored[..]].concat())?;
     }
     Ok(())
 }

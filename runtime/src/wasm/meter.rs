@@ -61,7 +61,7 @@ where
         };
         match polled {
             Poll::Pending if self.used() >= self.limit => {
-                Poll::Ready(Err(GuestError::CpuExceeded(self.limit)))
+                Poll::Ready(Err(GuestError::CpuExceeded { used: self.used(), limit: self.limit }))
             }
             polled => polled,
         }

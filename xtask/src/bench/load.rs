@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::process::Usage;
 use crate::command::output;
@@ -61,19 +61,6 @@ impl Load<'_> {
         let arguments = ["-c", "1", "wrk", "-t1", "-c", CONNECTIONS, &time, "--latency", self.url];
         let text = output("taskset", &arguments).context("wrk failed")?;
         read(&text).with_context(|| format!("wrk said:\n{text}"))
-    }
-
-    /// At least this many requests, none of which may fail.
-    pub(crate) fn requests(&self, count: u64) -> Result<()> {
-        let mut done = 0;
-        while done < count {
-            let told = self.run(Duration::from_secs(if count > 100_000 { 10 } else { 1 }))?;
-            if told.failed > 0 || told.requests == 0 {
-                bail!("{} of {} requests failed", told.failed, told.requests);
-            }
-            done += told.requests;
-        }
-        Ok(())
     }
 }
 

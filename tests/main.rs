@@ -2,6 +2,7 @@
 //! own choice. `cargo xtask test` builds the guests that they use.
 
 #![allow(clippy::expect_used, reason = "what a test needs and does not get ends it")]
+#![allow(clippy::print_stdout, reason = "long tests tell their figures")]
 
 mod support;
 

@@ -8,11 +8,13 @@ mod support;
 
 mod apps;
 mod clients;
+mod config;
 mod guests;
 mod outside;
 mod readme;
 mod soak;
 mod statics;
 mod stopping;
+mod tenants;
 mod tidy;
 mod usage;

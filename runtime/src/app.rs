@@ -2,84 +2,159 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use hyper::body::Incoming;
-use tokio::net::TcpListener;
 
-use crate::config::Config;
+use crate::body::Observed;
+use crate::config::{Plan, Source};
 use crate::error::{Refusal, StartError};
+use crate::limits::Limits;
+use crate::machine;
+use crate::observe::{LogThread, Visit};
 use crate::request::Request;
 use crate::respond::{Asked, Response, refuse};
-use crate::server;
-use crate::site::Site;
-use crate::tenant::Tenant;
+use crate::server::{self, listen::Listeners};
+use crate::site::{self, Site};
+use crate::units::Bytes;
 use crate::wasm::Engine;
 use crate::watch;
 
 /// A server whose site is loaded and which does not listen yet.
 pub struct MyWeb {
     shared: Arc<Shared>,
+    listen: Vec<String>,
 }
 
 /// A server that listens.
 pub struct Bound {
     shared: Arc<Shared>,
-    listener: TcpListener,
-    address: SocketAddr,
+    listeners: Listeners,
+}
+
+/// What can be done with a server while it serves.
+#[derive(Clone)]
+pub struct Control {
+    shared: Weak<Shared>,
+}
+
+impl Control {
+    /// Loads what has changed. What is broken is logged, and the old one goes on.
+    pub async fn reload(&self) {
+        if let Some(shared) = self.shared.upgrade() {
+            watch::reload(shared).await;
+        }
+    }
+
+    /// Opens the files of the logs again, after they were moved away.
+    pub fn reopen_logs(&self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.logs.reopen();
+        }
+    }
 }
 
 /// What every connection uses.
 pub(crate) struct Shared {
-    pub(crate) config: Config,
+    pub(crate) source: Source,
+    /// The limits of the server itself, which a reload does not change.
+    pub(crate) limits: Limits,
     engine: Arc<Engine>,
-    site: ArcSwap<Site>,
+    logs: LogThread,
+    pub(crate) site: ArcSwap<Site>,
     ids: RequestIds,
 }
 
 impl MyWeb {
-    /// Loads and compiles all that the configuration names.
+    /// Loads and compiles all that is written down, from a [`Config`] or a file.
     ///
     /// # Errors
-    /// Something is missing, broken or contradictory; the error names it and
-    /// tells the mend.
-    pub fn build(config: Config) -> Result<MyWeb, StartError> {
-        let engine = Engine::new(&config.limits)?;
-        let tenant = Arc::new(Tenant::new(Arc::new(config.limits.clone())));
-        let site = Site::load(&config, &engine, tenant, None)?;
+    /// Something is missing, broken or contradictory; the error names all of it
+    /// and tells the mend.
+    ///
+    /// [`Config`]: crate::Config
+    pub fn build(source: impl Into<Source>) -> Result<MyWeb, StartError> {
+        let logs = LogThread::start().map_err(|error| StartError::Engine(error.to_string()))?;
+        MyWeb::build_with_logs(source, logs)
+    }
+
+    /// The same with a thread for logs that is there already.
+    ///
+    /// # Errors
+    /// As [`MyWeb::build`].
+    pub fn build_with_logs(
+        source: impl Into<Source>,
+        logs: LogThread,
+    ) -> Result<MyWeb, StartError> {
+        let source = source.into();
+        let plan = source.plan()?;
+        let mut limits = server_limits(&plan);
+        machine::fit(&mut limits)?;
+        let engine = Engine::new(&limits)?;
+        let site = site::load(&plan, &engine, &logs, None)?.site;
         let site = ArcSwap::from_pointee(site);
-        Ok(MyWeb { shared: Arc::new(Shared { config, engine, site, ids: RequestIds::new() }) })
+        let ids = RequestIds::new();
+        let shared = Arc::new(Shared { source, limits, engine, logs, site, ids });
+        Ok(MyWeb { shared, listen: plan.listen })
     }
 
-    /// Each path prefix and what answers it.
-    pub fn routes(&self) -> Vec<(String, String)> {
-        self.shared.site.load().table.clone()
+    /// Each tenant's name and hosts, and its routes: methods, path, and what
+    /// answers.
+    pub fn routes(&self) -> Vec<(String, Vec<[String; 3]>)> {
+        let site = self.shared.site.load();
+        let tenant = |site: &Arc<site::TenantSite>| {
+            let hosts = site.shown.hosts.join(" ");
+            let routes = site.shown.routes.iter().cloned();
+            let routes = routes.map(|(methods, path, what)| [methods, path, what]).collect();
+            (format!("{}: {hosts}", site.tenant.name), routes)
+        };
+        site.tenants.iter().map(tenant).collect()
     }
 
-    /// Opens the listener.
+    /// Opens the listeners.
     ///
     /// # Errors
-    /// The address is not valid, not of this machine, or in use.
+    /// An address is not valid, not of this machine, or in use.
     pub async fn bind(self) -> Result<Bound, StartError> {
-        let (listener, address) = server::listen::bind(&self.shared.config.listen).await?;
-        Ok(Bound { shared: self.shared, listener, address })
+        let listeners = Listeners::bind(&self.listen).await?;
+        Ok(Bound { shared: self.shared, listeners })
     }
 }
 
 impl Bound {
-    /// The address that is listened on, with the port that was picked.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// The addresses that are listened on, with the ports that were picked.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.listeners.addresses()
+    }
+
+    /// A handle for what can be done while the server serves.
+    pub fn control(&self) -> Control {
+        Control { shared: Arc::downgrade(&self.shared) }
     }
 
     /// Answers requests until `stop` is ready, then lets running ones end within
     /// the drain limit, and stops what outlasts it.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let _watching = self.shared.config.watch.then(|| watch::start(&self.shared));
-        server::serve(self.listener, self.shared, stop).await;
+        let _watching = self.shared.source.watch().then(|| watch::start(&self.shared));
+        server::serve(self.listeners, self.shared.clone(), stop).await;
+        for site in &self.shared.site.load().tenants {
+            tracing::info!("tenant {}: {}", site.tenant.name, site.tenant.totals);
+        }
+        self.shared.logs.flush();
+    }
+}
+
+/// The limits of the server itself. The pool has room for the largest instance
+/// of any route; a head may be as large as any tenant takes.
+fn server_limits(plan: &Plan) -> Limits {
+    Limits {
+        memory: plan.largest(|limits| limits.memory),
+        headers: plan.largest(|limits| limits.headers),
+        uri: plan.largest(|limits| limits.uri),
+        ..plan.limits.clone()
     }
 }
 
@@ -89,36 +164,50 @@ impl Shared {
         self: Arc<Self>,
         request: hyper::Request<Incoming>,
         remote: SocketAddr,
-    ) -> Result<Response, Infallible> {
-        let id = self.ids.next();
-        let asked = Asked::of(request.method(), request.headers());
-        let answer = self.answer(request, &id, remote).await;
-        Ok(answer.unwrap_or_else(|refusal| refuse(&refusal, &asked, &id)))
-    }
-
-    async fn answer(
-        &self,
-        request: hyper::Request<Incoming>,
-        id: &Arc<str>,
-        remote: SocketAddr,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<http::Response<Observed>, Infallible> {
         let site = self.site.load_full();
-        let limits = &site.tenant.limits;
-        let (request, payload) = Request::check(request, id.clone(), remote, limits)?;
-        site.answer(request, payload).await
+        let asked = Asked::of(request.method(), request.headers());
+        let mut visit = Visit::start(self.ids.next(), site.access_log.clone(), &request, remote);
+        let answer = answer(&site, request, remote, &mut visit).await;
+        let answer = answer.unwrap_or_else(|refusal| refuse(&refusal, &asked, &visit));
+        visit.answered(answer.status());
+        Ok(answer.map(|body| Observed::new(body, visit)))
     }
 
-    /// Loads the site again and replaces it if it is sound.
+    /// Loads the site again and replaces it if it is sound. What was not loaded
+    /// because it is broken is returned: the old one of it goes on.
     ///
     /// # Errors
     /// As [`MyWeb::build`]; the site that was there goes on.
-    pub(crate) fn reload(&self) -> Result<(), StartError> {
+    pub(crate) fn reload(&self) -> Result<Vec<String>, StartError> {
+        let plan = self.source.plan()?;
+        let (wanted, there) = (server_limits(&plan), &self.limits);
+        if wanted.memory > there.memory || wanted.headers > there.headers || wanted.uri > there.uri
+        {
+            return Err(StartError::Config(vec![format!(
+                "the largest memory, headers or uri limit is above the {}, {} and {} that the \
+                 server was started with: restart it",
+                Bytes(there.memory),
+                Bytes(there.headers),
+                Bytes(there.uri)
+            )]));
+        }
         let before = self.site.load_full();
-        let tenant = before.tenant.clone();
-        let site = Site::load(&self.config, &self.engine, tenant, Some(&before))?;
-        self.site.store(Arc::new(site));
-        Ok(())
+        let loaded = site::load(&plan, &self.engine, &self.logs, Some(&before))?;
+        self.site.store(Arc::new(loaded.site));
+        Ok(loaded.kept)
     }
+}
+
+async fn answer(
+    site: &Site,
+    request: hyper::Request<Incoming>,
+    remote: SocketAddr,
+    visit: &mut Visit,
+) -> Result<Response, Refusal> {
+    let (request, payload) = Request::check(request, visit.id.clone(), remote)?;
+    visit.request = Some(request.clone());
+    site.answer(request, payload, visit).await
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::files::FileReader;
+use crate::observe::Visit;
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -62,5 +63,41 @@ impl Body {
             Body::Bytes(bytes) => bytes.len() as u64,
             Body::File(reader) => reader.left(),
         }
+    }
+}
+
+/// A body that tells its visit what was sent of it, and ends it.
+pub(crate) struct Observed {
+    body: Body,
+    visit: Box<Visit>,
+}
+
+impl Observed {
+    pub(crate) fn new(body: Body, visit: Box<Visit>) -> Observed {
+        Observed { body, visit }
+    }
+}
+
+impl http_body::Body for Observed {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.visit.sent(frame.data_ref().map_or(0, Bytes::len));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

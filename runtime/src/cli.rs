@@ -1,20 +1,53 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::Parser;
+use clap::builder::BoolishValueParser;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Config, Mount};
+use crate::config::{Config, DEFAULT_ADDRESS, Mount, Overrides, Source};
 use crate::limits::Limits;
-use crate::units::{Bytes, Span};
+use crate::limits::keys::KEYS;
 
 /// Serves WebAssembly handlers and static files.
 ///
 /// A handler is a component with one function, `application(env)`. Every request
 /// runs in a sandbox of its own, within limits.
 #[derive(Debug, Parser)]
-#[command(name = "myweb-run", version, max_term_width = 100, after_help = EXAMPLES)]
-pub struct Cli {
+#[command(
+    name = "myweb-run",
+    version,
+    max_term_width = 100,
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Action>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Tell all that is wrong with a configuration file, without serving it.
+    Check {
+        /// The file.
+        #[arg(default_value = FILE)]
+        file: PathBuf,
+    },
+    /// Print the tenants, routes and what answers them.
+    Routes {
+        /// The file.
+        #[arg(default_value = FILE)]
+        file: PathBuf,
+    },
+    /// Print the JSON schema of the configuration file.
+    Schema,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
     /// Serve a component at PREFIX and below, by default at /. Repeatable.
     #[arg(long = "app", value_name = "[PREFIX=]FILE", value_parser = mount)]
     apps: Vec<Mount>,
@@ -28,21 +61,28 @@ pub struct Cli {
     /// Let the apps read and send the files in DIR.
     #[arg(long, value_name = "DIR", env = "MYWEB_FILES")]
     files: Option<PathBuf>,
-    /// Listen here; port 0 picks a free one.
-    #[arg(long, value_name = "HOST:PORT", env = "MYWEB_ADDR", default_value = "127.0.0.1:7788")]
-    addr: String,
+    /// Serve the tenants of a configuration file. ./myweb.toml is found by itself
+    /// when nothing else is said.
+    #[arg(long, value_name = "FILE", env = "MYWEB_CONFIG",
+          conflicts_with_all = ["apps", "handlers", "statics", "files", "reuse"])]
+    config: Option<PathBuf>,
+    /// Listen here; port 0 picks a free one [default: 127.0.0.1:7788]
+    #[arg(long, value_name = "HOST:PORT", env = "MYWEB_ADDR")]
+    addr: Option<String>,
     /// Let an instance serve N requests, one after the other. 1 is a fresh
-    /// instance for every request; more is faster, and isolates requests of the
-    /// same app less.
-    #[arg(long, value_name = "N", env = "MYWEB_REUSE", default_value_t = 1,
+    /// instance for every request, the default; more is faster, and isolates
+    /// requests of the same app less.
+    #[arg(long, value_name = "N", env = "MYWEB_REUSE",
           value_parser = clap::value_parser!(u32).range(1..))]
-    reuse: u32,
-    /// Load changed components while serving; a broken one leaves the old one.
-    #[arg(long, env = "MYWEB_WATCH")]
+    reuse: Option<u32>,
+    /// Load changed components and configuration while serving; a broken one
+    /// leaves the old one.
+    #[arg(long, env = "MYWEB_WATCH", value_parser = BoolishValueParser::new())]
     watch: bool,
-    #[command(flatten)]
-    limits: LimitFlags,
 }
+
+/// The configuration file that is found by itself.
+const FILE: &str = "myweb.toml";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,119 +90,110 @@ Examples:
   myweb-run --app /blog=blog.wasm --app /=site.wasm --static /assets=public
   myweb-run --handlers guests                       every NAME.wasm at /NAME
   myweb-run --app hello.wasm --watch                reload when it is built again
+  myweb-run --config myweb.toml                     tenants, hosts, routes and limits
 
-Sizes are written 512, 64KiB, 10MiB; durations 250ms, 10s, 2m.";
+Sizes are written 512, 64KiB, 10MiB; durations 250ms, 10s, 2m; rates 200/s, 10/m.";
 
-/// The bounds that are enforced.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Limits")]
-struct LimitFlags {
-    /// CPU time a request (then 504).
-    #[arg(long, value_name = "TIME", env = "MYWEB_MAX_CPU")]
-    max_cpu: Option<Span>,
-    /// Time to the answer (then 504).
-    #[arg(long, value_name = "TIME", env = "MYWEB_MAX_WALL")]
-    max_wall: Option<Span>,
-    /// Memory an instance (then 507).
-    #[arg(long, value_name = "SIZE", env = "MYWEB_MAX_MEMORY")]
-    max_memory: Option<Bytes>,
-    /// A request's body (then 413).
-    #[arg(long, value_name = "SIZE", env = "MYWEB_MAX_BODY")]
-    max_body: Option<Bytes>,
-    /// The body of an app's answer (then 502).
-    #[arg(long, value_name = "SIZE", env = "MYWEB_MAX_RESPONSE")]
-    max_response: Option<Bytes>,
-    /// All headers of a request (then 431).
-    #[arg(long, value_name = "SIZE", env = "MYWEB_MAX_HEADERS")]
-    max_headers: Option<Bytes>,
-    /// The number of a request's headers (then 431).
-    #[arg(long, value_name = "N", env = "MYWEB_MAX_HEADER_COUNT",
-          value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    max_header_count: Option<u32>,
-    /// Time for a request's headers, and between two requests (then closed).
-    #[arg(long, value_name = "TIME", env = "MYWEB_MAX_HEADER_TIME")]
-    max_header_time: Option<Span>,
-    /// Time for a request's body (then 408).
-    #[arg(long, value_name = "TIME", env = "MYWEB_MAX_BODY_TIME")]
-    max_body_time: Option<Span>,
-    /// A request's target (then 414).
-    #[arg(long, value_name = "SIZE", env = "MYWEB_MAX_URI")]
-    max_uri: Option<Bytes>,
-    /// What a request may log; the rest is counted.
-    #[arg(long, value_name = "SIZE", env = "MYWEB_MAX_LOG")]
-    max_log: Option<Bytes>,
-    /// Requests that run at the same time.
-    #[arg(long, value_name = "N", env = "MYWEB_MAX_CONCURRENCY",
-          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    max_concurrency: Option<u32>,
-    /// Requests that wait for a place (then 503).
-    #[arg(long, value_name = "N", env = "MYWEB_MAX_QUEUE",
-          value_parser = clap::value_parser!(u32).range(..=1_000_000))]
-    max_queue: Option<u32>,
-    /// Time that they wait (then 503).
-    #[arg(long, value_name = "TIME", env = "MYWEB_MAX_QUEUE_TIME")]
-    max_queue_time: Option<Span>,
-    /// Instances at the same time: the pool (then 503).
-    #[arg(long, value_name = "N", env = "MYWEB_INSTANCES",
-          value_parser = clap::value_parser!(u32).range(1..=30_000))]
-    instances: Option<u32>,
-    /// Time for running requests to end when the server stops.
-    #[arg(long, value_name = "TIME", env = "MYWEB_DRAIN")]
-    drain: Option<Span>,
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Serve this.
+    Serve(Source),
+    /// Check a file.
+    Check(Source),
+    /// Print the routes of a file.
+    Routes(Source),
+    /// Print the schema of the file.
+    Schema,
+}
+
+impl Invocation {
+    /// Reads the arguments and the environment of the process. Ends it with a
+    /// message if they are wrong, or are `--help`.
+    pub fn parse() -> Invocation {
+        let matches = command().get_matches();
+        let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let file = |path| Source::File { path, overrides: Overrides::default(), watch: false };
+        match cli.command {
+            Some(Action::Check { file: path }) => Invocation::Check(file(path)),
+            Some(Action::Routes { file: path }) => Invocation::Routes(file(path)),
+            Some(Action::Schema) => Invocation::Schema,
+            None => Invocation::Serve(cli.serve.source(limits_of(&matches))),
+        }
+    }
+}
+
+/// The command, with a flag for every limit.
+fn command() -> Command {
+    use clap::CommandFactory;
+    let default = Limits::default();
+    let flags = KEYS.iter().map(|key| {
+        let check =
+            move |text: &str| key.set(&mut Limits::default(), text).map(|()| text.to_owned());
+        Arg::new(key.name)
+            .long(key.flag)
+            .env(key.variable)
+            .value_name(key.placeholder())
+            .value_parser(check)
+            .help_heading("Limits")
+            .help(format!("{} [default: {}]", capital(key.help), key.show(&default)))
+    });
+    Cli::command().args(flags)
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(chars).collect()
+}
+
+/// The limits that are set by flags or variables.
+fn limits_of(matches: &ArgMatches) -> Vec<(&'static str, String)> {
+    let set = |name: &'static str| Some((name, matches.get_one::<String>(name)?.clone()));
+    KEYS.iter().filter_map(|key| set(key.name)).collect()
+}
+
+impl Serve {
+    fn source(self, limits: Vec<(&'static str, String)>) -> Source {
+        let nothing = self.apps.is_empty() && self.statics.is_empty() && self.handlers.is_none();
+        let found = Some(PathBuf::from(FILE)).filter(|file| nothing && Path::exists(file));
+        if let Some(path) = self.config.or(found) {
+            let overrides = Overrides { listen: self.addr, limits };
+            return Source::File { path, overrides, watch: self.watch };
+        }
+        let mut config = Config {
+            listen: self.addr.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned()),
+            apps: self.apps,
+            handlers: self.handlers,
+            statics: self.statics,
+            files: self.files,
+            reuse: self.reuse.unwrap_or(1),
+            watch: self.watch,
+            limits: Limits::default(),
+        };
+        for (key, text) in KEYS.iter().flat_map(|key| {
+            limits.iter().filter(|(name, _)| *name == key.name).map(move |(_, text)| (key, text))
+        }) {
+            // The parser has checked it.
+            let _ = key.set(&mut config.limits, text);
+        }
+        config.into()
+    }
 }
 
 /// `PREFIX=PATH`, or a path alone for `/`.
 fn mount(text: &str) -> Result<Mount, String> {
     let (prefix, path) = match text.split_once('=') {
         Some((prefix, path)) if prefix.starts_with('/') => (prefix, path),
+        // A file may have a = in its name; a prefix that was meant has no dot or slash.
+        Some((prefix, _)) if !prefix.contains(['.', '/']) && !Path::exists(Path::new(text)) => {
+            return Err(format!("the prefix {prefix:?} starts with a slash: write /{prefix}=..."));
+        }
         _ => ("/", text),
     };
     if path.is_empty() {
         return Err("the path is empty".to_owned());
     }
     Ok(Mount::new(prefix, path))
-}
-
-impl From<Cli> for Config {
-    fn from(cli: Cli) -> Config {
-        Config {
-            listen: cli.addr,
-            apps: cli.apps,
-            handlers: cli.handlers,
-            statics: cli.statics,
-            files: cli.files,
-            reuse: cli.reuse,
-            watch: cli.watch,
-            limits: cli.limits.into(),
-        }
-    }
-}
-
-impl From<LimitFlags> for Limits {
-    fn from(flags: LimitFlags) -> Limits {
-        let default = Limits::default();
-        let bytes = |flag: Option<Bytes>, default| flag.map_or(default, |bytes| bytes.0);
-        let span = |flag: Option<Span>, default| flag.map_or(default, |span| span.0);
-        let count = |flag: Option<u32>, default| flag.map_or(default, |count| count as usize);
-        Limits {
-            cpu: span(flags.max_cpu, default.cpu),
-            wall: span(flags.max_wall, default.wall),
-            memory: bytes(flags.max_memory, default.memory),
-            body: bytes(flags.max_body, default.body),
-            response: bytes(flags.max_response, default.response),
-            headers: bytes(flags.max_headers, default.headers),
-            header_count: count(flags.max_header_count, default.header_count),
-            header_time: span(flags.max_header_time, default.header_time),
-            body_time: span(flags.max_body_time, default.body_time),
-            uri: bytes(flags.max_uri, default.uri),
-            log: bytes(flags.max_log, default.log),
-            concurrency: count(flags.max_concurrency, default.concurrency),
-            queue: count(flags.max_queue, default.queue),
-            queue_time: span(flags.max_queue_time, default.queue_time),
-            instances: flags.instances.unwrap_or(default.instances),
-            drain: span(flags.drain, default.drain),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -175,7 +206,8 @@ mod tests {
             ("a.wasm", Some(Mount::new("/", "a.wasm"))),
             ("/blog=a.wasm", Some(Mount::new("/blog", "a.wasm"))),
             ("/abs/a.wasm", Some(Mount::new("/", "/abs/a.wasm"))),
-            ("a=b.wasm", Some(Mount::new("/", "a=b.wasm"))),
+            ("a.b=c.wasm", Some(Mount::new("/", "a.b=c.wasm"))),
+            ("blog=a.wasm", None),
             ("/blog=", None),
             ("", None),
         ] {
@@ -185,7 +217,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        use clap::CommandFactory;
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

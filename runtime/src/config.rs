@@ -1,61 +1,93 @@
-//! What to serve, as it is written down.
+//! What to serve, as it is written down: flags, or a file.
 
-mod resolve;
+mod file;
+mod flags;
+mod pattern;
+pub(crate) mod plan;
+mod reader;
+mod schema;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::limits::Limits;
-pub(crate) use resolve::{Plan, Source, resolve};
+use crate::error::{StartError, explain};
+pub use file::Overrides;
+pub use flags::{Config, Mount};
+pub(crate) use plan::Plan;
+pub use schema::json_schema;
 
-/// Everything that can be set.
+/// Where to listen when nothing else is said.
+pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:7788";
+/// Where the static files are when nothing else is said.
+const HTML: &str = "html";
+
+/// Where it is written down what to serve. It is read again at every reload.
 #[derive(Clone, Debug)]
-pub struct Config {
-    /// The address to listen on, `HOST:PORT`; port 0 picks a free one.
-    pub listen: String,
-    /// Components and the paths they answer, with what lies below them.
-    pub apps: Vec<Mount>,
-    /// A directory whose every `NAME.wasm` answers `/NAME` and what lies below.
-    pub handlers: Option<PathBuf>,
-    /// Directories of static files. Without any, `./html` is served if it is
-    /// there: at `/` in front of the apps, and at `/static/`.
-    pub statics: Vec<Mount>,
-    /// The files that the apps may read and send.
-    pub files: Option<PathBuf>,
-    /// Requests that one instance serves, one after the other; 1 is fresh.
-    pub reuse: u32,
-    /// Whether changed components are loaded while serving.
-    pub watch: bool,
-    /// The bounds that are enforced.
-    pub limits: Limits,
+pub enum Source {
+    /// Flags: one tenant.
+    Config(Box<Config>),
+    /// A file like `myweb.toml`, with what the command line sets over it.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the command line sets over it.
+        overrides: Overrides,
+        /// Whether changes are loaded while serving.
+        watch: bool,
+    },
 }
 
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            listen: "127.0.0.1:7788".to_owned(),
-            apps: Vec::new(),
-            handlers: None,
-            statics: Vec::new(),
-            files: None,
-            reuse: 1,
-            watch: false,
-            limits: Limits::default(),
+impl From<Config> for Source {
+    fn from(config: Config) -> Source {
+        Source::Config(Box::new(config))
+    }
+}
+
+impl Source {
+    /// Reads what is written, and looks at the disk for what it leaves open.
+    pub(crate) fn plan(&self) -> Result<Plan, StartError> {
+        match self {
+            Source::Config(config) => {
+                let html = Some(PathBuf::from(HTML)).filter(|path| path.is_dir());
+                let names = config.handlers.as_deref().map(component_names).transpose()?;
+                flags::resolve(config, &names.unwrap_or_default(), html)
+            }
+            Source::File { path, overrides, .. } => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    StartError::Config(vec![format!("{}: {}", path.display(), explain(&error))])
+                })?;
+                file::read(path, &text, overrides).map_err(StartError::Config)
+            }
+        }
+    }
+
+    pub(crate) fn watch(&self) -> bool {
+        match self {
+            Source::Config(config) => config.watch,
+            Source::File { watch, .. } => *watch,
+        }
+    }
+
+    /// What is watched beside the components: the file, the handlers' directory.
+    pub(crate) fn written_in(&self) -> Option<&Path> {
+        match self {
+            Source::Config(config) => config.handlers.as_deref(),
+            Source::File { path, .. } => Some(path),
         }
     }
 }
 
-/// A file or directory, and the path that it answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// A path that starts with `/`.
-    pub prefix: String,
-    /// What is mounted there.
-    pub path: PathBuf,
-}
-
-impl Mount {
-    /// What `path` names, at `prefix`.
-    pub fn new(prefix: impl Into<String>, path: impl Into<PathBuf>) -> Mount {
-        Mount { prefix: prefix.into(), path: path.into() }
+/// The `NAME` of every `NAME.wasm` in a directory, sorted.
+fn component_names(directory: &Path) -> Result<Vec<String>, StartError> {
+    let wrong = |error: std::io::Error| StartError::Directory {
+        path: directory.to_owned(),
+        why: explain(&error),
+    };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(wrong)? {
+        let name = entry.map_err(wrong)?.file_name();
+        let name = name.to_str().and_then(|name| name.strip_suffix(".wasm"));
+        names.extend(name.filter(|name| !name.starts_with('.')).map(str::to_owned));
     }
+    names.sort();
+    Ok(names)
 }

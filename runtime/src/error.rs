@@ -77,6 +77,10 @@ pub(crate) enum Refusal {
     UriTooLong(usize),
     #[error("the headers are larger than {0} bytes")]
     HeadersTooLarge(usize),
+    #[error("too many requests; there is room after {0:?}")]
+    TooManyRequests(Duration),
+    #[error("the tenant holds {used} of {most} bytes of memory")]
+    TenantMemory { used: usize, most: usize },
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
     #[error("the body did not arrive in time")]
@@ -89,8 +93,8 @@ pub(crate) enum Refusal {
     MethodNotAllowed { allow: Vec<Method> },
     #[error("the method {0} is not known here")]
     NotImplemented(Method),
-    #[error("too many requests run already, and too many wait")]
-    Overloaded,
+    #[error("{limit} requests of the tenant run already, and too many wait")]
+    Overloaded { limit: usize },
     #[error(transparent)]
     Guest(#[from] GuestError),
 }
@@ -104,6 +108,8 @@ pub(crate) enum GuestError {
     Trapped(String),
     #[error("the guest trapped after {limit} bytes of memory were refused: {trap}")]
     OutOfMemory { limit: usize, trap: String },
+    #[error("the tenant's instances have all of their {most} bytes of memory")]
+    TenantMemory { most: usize },
     #[error("the guest used {used:?} of CPU time, its limit is {limit:?}")]
     CpuExceeded { used: Duration, limit: Duration },
     #[error("the guest did not answer within {0:?}")]

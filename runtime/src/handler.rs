@@ -6,10 +6,13 @@ use http::Method;
 
 use crate::error::Refusal;
 use crate::files::{self, Root};
+use crate::limits::Limits;
+use crate::observe::Visit;
+use crate::redirect::Redirect;
 use crate::request::{Payload, Request};
 use crate::respond::Response;
 use crate::router::Found;
-use crate::tenant::Tenant;
+use crate::tenant::{Taken, Tenant};
 use crate::wasm::App;
 
 /// What answers a route.
@@ -19,22 +22,35 @@ pub(crate) enum Handler {
     App(Arc<App>),
     /// A directory of static files.
     Files(Arc<Root>),
+    /// Another address.
+    Redirect(Arc<Redirect>),
 }
 
-impl Handler {
+/// A route of a tenant: what answers it, within which limits.
+pub(crate) struct Route {
+    /// Its pattern: its name in logs.
+    pub(crate) name: Arc<str>,
+    pub(crate) handler: Handler,
+    pub(crate) limits: Arc<Limits>,
+}
+
+impl Route {
     /// Answers a request.
     pub(crate) async fn answer(
         &self,
-        request: Box<Request>,
+        request: &Arc<Request>,
         payload: Payload,
         found: Found,
         tenant: &Tenant,
+        visit: &mut Visit,
     ) -> Result<Response, Refusal> {
-        match self {
+        match &self.handler {
             Handler::App(app) => {
-                let body = payload.read(&tenant.limits).await?;
+                let mut memory = Taken::nothing(tenant.memory.clone());
+                let body = payload.read(&self.limits, &mut memory).await?;
+                visit.bytes_in = body.len();
                 let permit = tenant.admit().await?;
-                let answer = app.answer(request, body, found).await;
+                let answer = app.answer(request, body, found, &self.name).await;
                 drop(permit);
                 // The guests of the other connections that are ready run before
                 // any answer is written: code stays in the caches, and a client
@@ -43,16 +59,20 @@ impl Handler {
                 Ok(answer?)
             }
             Handler::Files(root) => {
-                if !reads(&request.method) {
-                    return Err(Refusal::MethodNotAllowed {
-                        allow: vec![Method::GET, Method::HEAD],
-                    });
-                }
+                only_reads(&request.method)?;
                 let file = root.find(found.path_info(&request.path)).ok_or(Refusal::NotFound)?;
-                Ok(files::send(file, &request))
+                Ok(files::send(file, request))
             }
+            Handler::Redirect(redirect) => Ok(redirect.answer(request, &found)),
         }
     }
+}
+
+fn only_reads(method: &Method) -> Result<(), Refusal> {
+    if reads(method) {
+        return Ok(());
+    }
+    Err(Refusal::MethodNotAllowed { allow: vec![Method::GET, Method::HEAD] })
 }
 
 /// Whether a method asks for what is there.

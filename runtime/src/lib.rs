@@ -1,6 +1,6 @@
 //! The server behind `myweb-run`, as a library.
 //!
-//! A [`Config`] says what to serve; [`MyWeb::build`] loads it all and reports
+//! A [`Config`], or a file ([`Source`]), says what to serve; [`MyWeb::build`] loads it all and reports
 //! what is wrong with it; [`MyWeb::bind`] opens the listener and
 //! [`Bound::serve`] answers requests until a future of yours is ready.
 //!
@@ -17,7 +17,7 @@
 //!     ..Config::default()
 //! };
 //! let server = MyWeb::build(config)?.bind().await?;
-//! let address = server.address();
+//! let address = server.addresses()[0];
 //!
 //! let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
 //! let serving = tokio::spawn(server.serve(async { drop(stopped.await) }));
@@ -42,11 +42,13 @@ pub mod config;
 mod units;
 
 mod app;
+mod machine;
 mod site;
 mod watch;
 
 mod server;
 
+mod hosts;
 mod limits;
 mod request;
 mod router;
@@ -55,13 +57,17 @@ mod tenant;
 mod capability;
 mod files;
 mod handler;
+mod redirect;
 mod wasm;
 
 mod body;
 mod error;
+mod observe;
 mod respond;
 
-pub use app::{Bound, MyWeb};
-pub use config::{Config, Mount};
+pub use app::{Bound, Control, MyWeb};
+pub use config::{Config, Mount, Source};
 pub use error::StartError;
 pub use limits::Limits;
+pub use observe::{LogThread, Sink};
+pub use units::Rate;

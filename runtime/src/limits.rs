@@ -1,9 +1,14 @@
 //! The bounds that are enforced, with their defaults.
 
+pub(crate) mod keys;
+pub(crate) mod rate;
+
 use std::time::Duration;
 
+use crate::units::Rate;
+
 /// What requests and instances may use. Every bound is checked singly.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// CPU time a request, counted around each poll of its instance. Passed: 504.
     pub cpu: Duration,
@@ -11,31 +16,43 @@ pub struct Limits {
     pub wall: Duration,
     /// Linear memory an instance, in bytes. A trap after it was refused: 507.
     pub memory: usize,
+    /// Linear memory of all of a tenant's instances and the request bodies it
+    /// holds, in bytes. Passed: 503 at the start of a request, later as `memory`.
+    pub tenant_memory: usize,
     /// A request's body, in bytes. Larger: 413.
     pub body: usize,
-    /// The body of an answer that a handler returns whole, in bytes. Larger: 502.
-    pub response: usize,
     /// The time for a request's body to arrive. Slower: 408.
     pub body_time: Duration,
-    /// Requests that run at the same time.
+    /// The body of an answer that a handler returns whole, in bytes. Larger: 502.
+    pub response: usize,
+    /// What a request may write to its log, in bytes. The rest is counted.
+    pub log: usize,
+    /// Requests of a tenant that run at the same time, and the instances it
+    /// keeps for reuse.
     pub concurrency: usize,
     /// Requests that wait for one of those to end. More: 503.
     pub queue: usize,
     /// How long they wait. Longer: 503.
     pub queue_time: Duration,
+    /// Requests of a tenant. More: 429.
+    pub rate: Option<Rate>,
+    /// Requests to a tenant from one client address. More: 429.
+    pub client_rate: Option<Rate>,
     /// All headers of a request, in bytes. Larger: 431.
     pub headers: usize,
+    /// A request's target, in bytes. Longer: 414.
+    pub uri: usize,
     /// The number of a request's headers. More: 431.
     pub header_count: usize,
     /// The time for a request's headers to arrive, and for a connection to be
     /// idle between two requests. Slower: closed.
     pub header_time: Duration,
-    /// A request's target, in bytes. Longer: 414.
-    pub uri: usize,
-    /// What a request may write to its log, in bytes. The rest is counted.
-    pub log: usize,
+    /// How long a client may take none of an answer. Longer: closed.
+    pub send_time: Duration,
+    /// Connections at the same time. More wait to be accepted.
+    pub connections: usize,
     /// Instances of all tenants at the same time: the size of the pool.
-    pub instances: u32,
+    pub instances: usize,
     /// How long running requests may go on after the server was told to stop.
     pub drain: Duration,
 }
@@ -46,17 +63,22 @@ impl Default for Limits {
             cpu: Duration::from_secs(1),
             wall: Duration::from_secs(30),
             memory: 128 << 20,
+            tenant_memory: 512 << 20,
             body: 10 << 20,
-            response: 32 << 20,
             body_time: Duration::from_secs(30),
+            response: 32 << 20,
+            log: 64 << 10,
             concurrency: 64,
             queue: 128,
             queue_time: Duration::from_secs(5),
+            rate: None,
+            client_rate: None,
             headers: 64 << 10,
+            uri: 8 << 10,
             header_count: 100,
             header_time: Duration::from_secs(30),
-            uri: 8 << 10,
-            log: 64 << 10,
+            send_time: Duration::from_secs(30),
+            connections: 10_000,
             instances: 1_000,
             drain: Duration::from_secs(10),
         }

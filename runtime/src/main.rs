@@ -1,27 +1,25 @@
 //! `myweb-run`: parse, run, print, exit.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
-use myweb_run::cli::Cli;
-use myweb_run::{Config, MyWeb};
+use myweb_run::cli::Invocation;
+use myweb_run::config::json_schema;
+use myweb_run::{Control, LogThread, MyWeb, Source};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let config = Config::from(Cli::parse());
-    // Logging never blocks a request: what the reader of standard error does
-    // not take is dropped.
-    let (writer, _flushed_on_drop) = tracing_appender::non_blocking(stderr());
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_env("MYWEB_LOG").unwrap_or_else(|_| "info".into()))
-        .with_target(false)
-        .with_ansi(stderr().is_terminal())
-        .with_writer(writer)
-        .init();
-    match run(config) {
+    let result = match Invocation::parse() {
+        Invocation::Serve(source) => serve(source),
+        Invocation::Check(source) => check(source),
+        Invocation::Routes(source) => routes(source),
+        Invocation::Schema => {
+            print(&json_schema());
+            Ok(())
+        }
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("myweb-run: {error:#}"));
@@ -30,24 +28,90 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: Config) -> anyhow::Result<()> {
+fn serve(source: Source) -> anyhow::Result<()> {
+    let logs = LogThread::start().context("cannot start a thread")?;
+    let log = logs.to_stderr();
+    let level = log_level()?;
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_ansi(stderr().is_terminal())
+        .with_writer(move || log.clone())
+        .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the threads of the server")?;
     runtime.block_on(async {
         let stop = stop_signals().context("cannot listen for signals")?;
-        let server = MyWeb::build(config)?;
+        let server = MyWeb::build_with_logs(source, logs)?;
         let routes = server.routes();
         let server = server.bind().await?;
-        say(&format!("listening on http://{}", server.address()));
-        if stderr().is_terminal() {
-            print_routes(&routes);
+        for address in server.addresses() {
+            say(&format!("listening on http://{address}"));
         }
+        if stderr().is_terminal() {
+            say(table(&routes).trim_end());
+        }
+        obey_signals(server.control()).context("cannot listen for signals")?;
         server.serve(stop).await;
         anyhow::Ok(())
     })?;
     runtime.shutdown_background();
+    Ok(())
+}
+
+fn check(source: Source) -> anyhow::Result<()> {
+    let routes = MyWeb::build(source)?.routes();
+    let count: usize = routes.iter().map(|(_, routes)| routes.len()).sum();
+    print(&format!("valid: {} tenants, {count} routes\n", routes.len()));
+    Ok(())
+}
+
+fn routes(source: Source) -> anyhow::Result<()> {
+    print(&table(&MyWeb::build(source)?.routes()));
+    Ok(())
+}
+
+/// Each tenant, with its routes below it.
+fn table(tenants: &[(String, Vec<[String; 3]>)]) -> String {
+    let mut table = String::new();
+    for (tenant, routes) in tenants {
+        let width =
+            |column: usize| routes.iter().map(|route| route[column].len()).max().unwrap_or(0);
+        let (methods, paths) = (width(0), width(1));
+        table.push_str(&format!("{tenant}\n"));
+        for [method, path, what] in routes {
+            table.push_str(&format!("  {method:methods$}  {path:paths$}  {what}\n"));
+        }
+    }
+    table
+}
+
+/// What is logged, by `MYWEB_LOG`.
+fn log_level() -> anyhow::Result<tracing::Level> {
+    match std::env::var("MYWEB_LOG").unwrap_or_default().as_str() {
+        "error" => Ok(tracing::Level::ERROR),
+        "warn" => Ok(tracing::Level::WARN),
+        "" | "info" => Ok(tracing::Level::INFO),
+        "debug" => Ok(tracing::Level::DEBUG),
+        other => anyhow::bail!("MYWEB_LOG={other}: write error, warn, info or debug"),
+    }
+}
+
+/// SIGHUP loads what has changed, SIGUSR1 opens the logs again.
+fn obey_signals(control: Control) -> std::io::Result<()> {
+    let mut reload = signal(SignalKind::hangup())?;
+    let mut reopen = signal(SignalKind::user_defined1())?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                Some(()) = reload.recv() => control.reload().await,
+                Some(()) = reopen.recv() => control.reopen_logs(),
+                else => return,
+            }
+        }
+    });
     Ok(())
 }
 
@@ -72,14 +136,12 @@ fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
     Ok(async { drop(stop.await) })
 }
 
-fn print_routes(routes: &[(String, String)]) {
-    let width = routes.iter().map(|(prefix, _)| prefix.len()).max().unwrap_or(0);
-    for (prefix, what) in routes {
-        say(&format!("  {prefix:width$}  {what}"));
-    }
-}
-
 /// Writes a line to standard error. Nobody is left to be told if that fails.
 fn say(line: &str) {
     let _ = writeln!(stderr(), "{line}");
+}
+
+/// Writes to standard output.
+fn print(text: &str) {
+    let _ = stdout().write_all(text.as_bytes());
 }

@@ -1,7 +1,7 @@
 //! From hyper's request to ours: checked, with a decoded path. hyper's body
 //! ends here.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::error::Refusal;
 use crate::limits::Limits;
+use crate::observe::Spent;
+use crate::tenant::Taken;
 
 /// A request whose head was checked.
 pub(crate) struct Request {
@@ -28,6 +30,7 @@ pub(crate) struct Request {
     /// The path with each segment decoded once; an encoded slash stays `%2F`.
     pub(crate) path: String,
     pub(crate) remote: SocketAddr,
+    pub(crate) spent: Spent,
 }
 
 /// A request's body, not yet read.
@@ -37,19 +40,17 @@ impl Request {
     /// Checks a request's head.
     ///
     /// # Errors
-    /// What RFC 9112 and the limits refuse.
+    /// What RFC 9112 refuses.
     pub(crate) fn check(
         request: http::Request<Incoming>,
         id: Arc<str>,
         remote: SocketAddr,
-        limits: &Limits,
-    ) -> Result<(Box<Request>, Payload), Refusal> {
+    ) -> Result<(Arc<Request>, Payload), Refusal> {
         let (head, body) = request.into_parts();
-        check_target(&head.method, &head.uri, limits)?;
-        check_size(&head.headers, limits)?;
+        check_target(&head.method, &head.uri)?;
         let (host, port) = host_and_port(&head.uri, &head.headers, head.version)?;
         let path = decode_path(head.uri.path())?;
-        let request = Box::new(Request {
+        let request = Arc::new(Request {
             id,
             method: head.method,
             uri: head.uri,
@@ -59,8 +60,28 @@ impl Request {
             port,
             path,
             remote,
+            spent: Spent::default(),
         });
         Ok((request, Payload(body)))
+    }
+
+    /// Checks the sizes of a request's head.
+    ///
+    /// # Errors
+    /// Its target or its headers are larger than its tenant's limits.
+    pub(crate) fn check_size(&self, limits: &Limits) -> Result<(), Refusal> {
+        let uri = &self.uri;
+        let length = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
+        if length > limits.uri {
+            return Err(Refusal::UriTooLong(limits.uri));
+        }
+        // Each field costs `: ` and CR LF on the wire.
+        let fields = self.headers.iter();
+        let size: usize = fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        if size > limits.headers {
+            return Err(Refusal::HeadersTooLarge(limits.headers));
+        }
+        Ok(())
     }
 
     pub(crate) fn protocol(&self) -> &'static str {
@@ -73,12 +94,12 @@ impl Request {
 }
 
 impl Payload {
-    /// Reads the body whole.
+    /// Reads the body whole. What is read so far counts as `memory`.
     ///
     /// # Errors
-    /// It is larger than the limit, announced or not, breaks off, or takes too
-    /// long.
-    pub(crate) async fn read(self, limits: &Limits) -> Result<Bytes, Refusal> {
+    /// It is larger than the limit, announced or not, breaks off, takes too
+    /// long, or there is no memory for it.
+    pub(crate) async fn read(self, limits: &Limits, memory: &mut Taken) -> Result<Bytes, Refusal> {
         if self.0.is_end_stream() {
             return Ok(Bytes::new());
         }
@@ -86,7 +107,7 @@ impl Payload {
         if self.0.size_hint().lower() > limits.body as u64 {
             return Err(too_large);
         }
-        Box::pin(within(limits.body_time, collect(self.0, limits.body))).await
+        Box::pin(within(limits.body_time, collect(self.0, limits.body, memory))).await
     }
 }
 
@@ -98,13 +119,17 @@ async fn within<T>(
 }
 
 /// All pieces as one; a body in one piece is not copied.
-async fn collect(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
+async fn collect(mut body: Incoming, most: usize, memory: &mut Taken) -> Result<Bytes, Refusal> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
         if first.len() + all.len() + piece.len() > most {
             return Err(Refusal::BodyTooLarge(most));
+        }
+        if !memory.more(piece.len()) {
+            let (used, most) = (memory.budget().used(), memory.budget().most);
+            return Err(Refusal::TenantMemory { used, most });
         }
         if first.is_empty() && all.is_empty() {
             first = piece;
@@ -116,26 +141,12 @@ async fn collect(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-fn check_target(method: &Method, uri: &Uri, limits: &Limits) -> Result<(), Refusal> {
+fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
     if *method == Method::CONNECT || *method == Method::TRACE {
         return Err(Refusal::NotImplemented(method.clone()));
     }
-    let length = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
-    if length > limits.uri {
-        return Err(Refusal::UriTooLong(limits.uri));
-    }
     if !uri.path().starts_with('/') {
         return Err(Refusal::BadRequest("the target is not a path"));
-    }
-    Ok(())
-}
-
-fn check_size(headers: &HeaderMap, limits: &Limits) -> Result<(), Refusal> {
-    // Each field costs `: ` and CR LF on the wire.
-    let size: usize =
-        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if size > limits.headers || headers.len() > limits.header_count {
-        return Err(Refusal::HeadersTooLarge(limits.headers));
     }
     Ok(())
 }
@@ -155,13 +166,17 @@ fn host_and_port(
         (None, _) => return Err(Refusal::BadRequest("there is no Host header")),
         (Some(_), Some(_)) => return Err(Refusal::BadRequest("there are two Host headers")),
     };
-    if uri.authority().is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(host)) {
-        return Err(Refusal::BadRequest("the target's host is not the Host header's"));
+    let host = split_host(host).ok_or(Refusal::BadRequest("the Host is not valid"))?;
+    // SECURITY: two hosts in one request must not lead to two tenants.
+    match uri.authority().map(|authority| split_host(authority.as_str())) {
+        Some(target) if target.as_ref() != Some(&host) => {
+            Err(Refusal::BadRequest("the target's host is not the Host header's"))
+        }
+        _ => Ok(host),
     }
-    split_host(host).ok_or(Refusal::BadRequest("the Host is not valid"))
 }
 
-/// The name in lower case, and the port.
+/// The name in lower case and without a dot at the end, and the port.
 fn split_host(host: &str) -> Option<(String, u16)> {
     if host.is_empty() {
         return Some((String::new(), 80));
@@ -178,20 +193,21 @@ fn split_host(host: &str) -> Option<(String, u16)> {
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
         _ => return None,
     };
-    let name = name.to_ascii_lowercase();
-    is_host(&name).then_some((name, port))
+    let name = match name.strip_prefix('[').map(|rest| rest.trim_end_matches(']').parse()) {
+        Some(address) => {
+            let address: Ipv6Addr = address.ok()?;
+            format!("[{address}]")
+        }
+        None => name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase(),
+    };
+    (name.starts_with('[') || is_name(&name)).then_some((name, port))
 }
 
-/// A name or an address in brackets; no user, no wildcards, no spaces.
-fn is_host(name: &str) -> bool {
-    match name.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
-        Some(address) => address.is_some_and(|a| a.parse::<std::net::Ipv6Addr>().is_ok()),
-        None => {
-            let known =
-                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-            !name.is_empty() && name.len() <= 255 && name.bytes().all(known)
-        }
-    }
+/// A name or an IPv4 address: no user, no wildcards, no spaces.
+fn is_name(name: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    let labels = name.split('.').all(|label| !label.is_empty());
+    labels && name.len() <= 255 && name.bytes().all(known)
 }
 
 /// Decodes each segment once. NUL, text that is not UTF-8, and segments that
@@ -250,7 +266,13 @@ mod tests {
             ("A.Example:8080", Some(("a.example", 8080))),
             ("127.0.0.1:1", Some(("127.0.0.1", 1))),
             ("[::1]:7788", Some(("[::1]", 7788))),
+            ("[0:0::1]", Some(("[::1]", 80))),
             ("a:", Some(("a", 80))),
+            ("a.example.:80", Some(("a.example", 80))),
+            ("a.example..", None),
+            (".", None),
+            ("a..b", None),
+            ("bücher.example", None),
             ("a:b", None),
             ("a:99999", None),
             ("a:+1", None),

@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 
 use crate::body::Body;
 use crate::error::{GuestError, Refusal};
+use crate::observe::Visit;
 
 /// An answer of ours.
 pub(crate) type Response = http::Response<Body>;
@@ -34,14 +35,15 @@ impl Asked {
 }
 
 /// The answer to a request that was refused or failed.
-pub(crate) fn refuse(refusal: &Refusal, asked: &Asked, request_id: &str) -> Response {
+pub(crate) fn refuse(refusal: &Refusal, asked: &Asked, visit: &Visit) -> Response {
     let status = status(refusal);
-    if status.is_server_error() {
-        tracing::error!("request {request_id}: {refusal}");
+    // What any client can bring about is no error of the server or of a guest.
+    if let Refusal::Guest(error) = refusal {
+        tracing::error!("{visit}: {error}");
     } else {
-        tracing::debug!("request {request_id}: {refusal}");
+        tracing::debug!("{visit}: {refusal}");
     }
-    let (kind, text) = page(status, asked.json, request_id);
+    let (kind, text) = page(status, asked.json, &visit.id);
     let length = text.len();
     let body = if asked.head { Body::empty() } else { Bytes::from(text).into() };
     let mut response = Response::new(body);
@@ -56,7 +58,11 @@ pub(crate) fn refuse(refusal: &Refusal, asked: &Asked, request_id: &str) -> Resp
                 headers.insert(header::ALLOW, allow);
             }
         }
-        Refusal::Overloaded | Refusal::Guest(GuestError::PoolExhausted(_)) => {
+        Refusal::TooManyRequests(after) => {
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        _ if status == StatusCode::SERVICE_UNAVAILABLE => {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         // What is left of the request may still be on its way: it must not be
@@ -82,9 +88,14 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::NotFound => StatusCode::NOT_FOUND,
         Refusal::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
         Refusal::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
-        Refusal::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::Overloaded { .. } | Refusal::TenantMemory { .. } => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         Refusal::Guest(error) => match error {
-            GuestError::PoolExhausted(_) => StatusCode::SERVICE_UNAVAILABLE,
+            GuestError::PoolExhausted(_) | GuestError::TenantMemory { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             GuestError::Trapped(_) | GuestError::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             GuestError::OutOfMemory { .. } => StatusCode::INSUFFICIENT_STORAGE,
             GuestError::CpuExceeded { .. } | GuestError::WallExceeded(_) => {

@@ -6,7 +6,6 @@
 //! before a parameter before a wildcard.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use http::Method;
 
@@ -20,8 +19,8 @@ pub(crate) struct Router<T> {
 struct Node<T> {
     literals: HashMap<Box<str>, Node<T>>,
     parameter: Option<Box<Node<T>>>,
-    wildcard: Vec<Arc<Route<T>>>,
-    here: Vec<Arc<Route<T>>>,
+    wildcard: Vec<Route<T>>,
+    here: Vec<Route<T>>,
 }
 
 /// A pattern, the methods that it answers, and what answers.
@@ -88,7 +87,7 @@ impl<T> Router<T> {
             if segment == "*" {
                 let mounted = mounted.unwrap_or(length);
                 let route = Route { methods, names, mounted, target };
-                return node.wildcard.push(Arc::new(route));
+                return insert(&mut node.wildcard, route);
             }
             node = match segment.strip_prefix(':') {
                 Some(name) => {
@@ -102,7 +101,7 @@ impl<T> Router<T> {
         }
         // The slash of `/` itself is path, not mount.
         let mounted = mounted.unwrap_or(if pattern == "/" { 0 } else { length });
-        node.here.push(Arc::new(Route { methods, names, mounted, target }));
+        insert(&mut node.here, Route { methods, names, mounted, target });
     }
 
     /// Finds the route for a decoded path.
@@ -149,9 +148,16 @@ impl<T> Node<T> {
     }
 }
 
+/// A route with methods goes before those for any method.
+fn insert<T>(routes: &mut Vec<Route<T>>, route: Route<T>) {
+    let any = routes.iter().position(|other| other.methods.is_none());
+    let at = any.filter(|_| route.methods.is_some()).unwrap_or(routes.len());
+    routes.insert(at, route);
+}
+
 /// The first of some routes that answers a method; else their methods are noted.
 fn answering<'a, T>(
-    routes: &'a [Arc<Route<T>>],
+    routes: &'a [Route<T>],
     method: &Method,
     allow: &mut Vec<Method>,
 ) -> Option<&'a Route<T>> {
@@ -238,6 +244,10 @@ mod tests {
         let mut router = Router::new();
         router.add("/a", Some(vec![Method::GET]), "get");
         router.add("/a", Some(vec![Method::PUT]), "put");
+        router.add("/any", None, "any");
+        router.add("/any", Some(vec![Method::PUT]), "put");
+        let any = |method| router.find("/any", &method).map(|(target, _)| *target);
+        assert_eq!([any(Method::PUT), any(Method::POST)], [Ok("put"), Ok("any")]);
         let find = |method| router.find("/a", &method).map(|(target, _)| *target);
         assert_eq!(find(Method::HEAD), Ok("get"));
         assert_eq!(find(Method::PUT), Ok("put"));

@@ -5,16 +5,18 @@ mod framing;
 pub(crate) mod listen;
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::app::Shared;
+use listen::Listeners;
 
 /// How long nothing is accepted after an error such as too many descriptors,
 /// which trying again at once would only repeat.
@@ -22,20 +24,24 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections until `stop`, then drains them.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    mut listeners: Listeners,
     shared: Arc<Shared>,
     stop: impl Future<Output = ()>,
 ) {
     let (drain, draining) = watch::channel(false);
     let mut connections = JoinSet::new();
+    let places = Arc::new(Semaphore::new(shared.limits.connections));
     let mut stop = pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => break,
-            accepted = listener.accept() => match accepted {
+            (place, accepted) = accept(&places, &mut listeners) => match accepted {
                 Ok((stream, remote)) => {
-                    let served = connection::serve(stream, remote, shared.clone(), draining.clone());
-                    connections.spawn(served);
+                    let (shared, draining) = (shared.clone(), draining.clone());
+                    connections.spawn(async move {
+                        connection::serve(stream, remote, shared, draining).await;
+                        drop(place);
+                    });
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -47,14 +53,24 @@ pub(crate) async fn serve(
             Some(_) = connections.join_next() => {}
         }
     }
-    drop(listener);
+    drop(listeners);
     drain.send_replace(true);
-    let limit = shared.config.limits.drain;
+    let limit = shared.limits.drain;
     let all = async { while connections.join_next().await.is_some() {} };
     if timeout(limit, all).await.is_err() {
         tracing::warn!("{} connections stopped after the drain limit", connections.len());
         connections.shutdown().await;
     }
+}
+
+/// The next connection, once there is a place for it. Until then it waits where
+/// the kernel keeps it.
+async fn accept(
+    places: &Arc<Semaphore>,
+    listeners: &mut Listeners,
+) -> (Option<OwnedSemaphorePermit>, io::Result<(TcpStream, SocketAddr)>) {
+    let place = places.clone().acquire_owned().await.ok();
+    (place, listeners.accept().await)
 }
 
 /// A client that left before it was accepted is no reason to pause.

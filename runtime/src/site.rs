@@ -1,108 +1,87 @@
-//! The resolved, valid picture of all routes. Replaced as a whole when
-//! something changes; a request sees one from its start to its end.
+//! The resolved, valid picture of all tenants and routes, with what they name
+//! loaded. Replaced as a whole when something changes; a request sees one from
+//! its start to its end.
+
+mod load;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
-use crate::capability::files::GrantedFiles;
-use crate::config::{Config, Plan, Source, resolve};
-use crate::error::{Refusal, StartError, explain};
+use crate::error::Refusal;
 use crate::files::{self, Root};
-use crate::handler::{Handler, reads};
+use crate::handler::{Route, reads};
+use crate::hosts::Hosts;
+use crate::limits::Limits;
+use crate::observe::{AccessLog, Visit};
 use crate::request::{Payload, Request};
 use crate::respond::Response;
 use crate::router::{Miss, Router};
 use crate::tenant::Tenant;
-use crate::wasm::{App, Engine};
+use crate::wasm::{App, Component};
+pub(crate) use load::load;
 
-/// Where the static files are when nothing else is said.
-const HTML: &str = "html";
-
-/// Routes and what answers them.
+/// Tenants, and the hosts that lead to them.
 pub(crate) struct Site {
-    /// Static files that are looked up before the routes.
-    front: Option<Root>,
-    router: Router<Handler>,
+    hosts: Hosts<Arc<TenantSite>>,
+    pub(crate) tenants: Vec<Arc<TenantSite>>,
+    pub(crate) access_log: Option<Arc<AccessLog>>,
+    /// The components by their files: what has not changed is not compiled again.
+    components: HashMap<PathBuf, Arc<Component>>,
+    /// What is mounted, so that its instances outlast a reload.
+    apps: HashMap<AppKey, Arc<App>>,
+}
+
+/// The routes of a tenant.
+pub(crate) struct TenantSite {
     pub(crate) tenant: Arc<Tenant>,
-    /// The loaded components by their content: an unchanged one is not compiled
-    /// again, and mounted twice it is loaded once.
-    apps: HashMap<[u8; 32], Arc<App>>,
-    /// Each prefix and what answers it, for people.
-    pub(crate) table: Vec<(String, String)>,
+    /// Static files that are looked up before the routes.
+    front: Option<Arc<Root>>,
+    router: Router<Route>,
+    /// Its hosts, and each route with what answers it, for people.
+    pub(crate) shown: Shown,
+}
+
+/// A tenant as it is shown to people.
+pub(crate) struct Shown {
+    pub(crate) hosts: Vec<String>,
+    /// Methods, pattern, and what answers.
+    pub(crate) routes: Vec<(String, String, String)>,
+}
+
+/// What makes two mounts of a component one app.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct AppKey {
+    content: [u8; 32],
+    tenant: String,
+    limits: Limits,
+    reuse: u32,
+    files: Option<PathBuf>,
 }
 
 impl Site {
-    /// Loads all that a configuration names. What the site before has loaded
-    /// already is taken from there.
-    ///
-    /// # Errors
-    /// Whatever is missing, broken or contradictory.
-    pub(crate) fn load(
-        config: &Config,
-        engine: &Arc<Engine>,
-        tenant: Arc<Tenant>,
-        before: Option<&Site>,
-    ) -> Result<Site, StartError> {
-        let plan = plan(config)?;
-        let mut site = Site {
-            front: plan.front.as_deref().map(Root::open).transpose()?,
-            router: Router::new(),
-            tenant,
-            apps: HashMap::new(),
-            table: table(&plan),
-        };
-        for (prefix, source) in &plan.mounts {
-            let handler = match source {
-                Source::App(path) => Handler::App(site.load_app(path, config, engine, before)?),
-                Source::Files(path) => Handler::Files(Arc::new(Root::open(path)?)),
-            };
-            if !prefix.is_empty() {
-                site.router.add(prefix, None, handler.clone());
-            }
-            site.router.add(&format!("{prefix}/*"), None, handler);
-        }
-        Ok(site)
-    }
-
-    fn load_app(
-        &mut self,
-        path: &Path,
-        config: &Config,
-        engine: &Arc<Engine>,
-        before: Option<&Site>,
-    ) -> Result<Arc<App>, StartError> {
-        let wrong = |why| StartError::Component { path: path.to_owned(), why };
-        let bytes = std::fs::read(path).map_err(|error| wrong(explain(&error)))?;
-        let content: [u8; 32] = Sha256::digest(&bytes).into();
-        let loaded = before.into_iter().chain([&*self]).find_map(|site| site.apps.get(&content));
-        let app = match loaded {
-            Some(app) => app.clone(),
-            None => {
-                let files = GrantedFiles::open(config.files.as_deref())?;
-                let limits = &self.tenant.limits;
-                Arc::new(App::new(engine, &bytes, limits, files, config.reuse).map_err(wrong)?)
-            }
-        };
-        self.apps.insert(content, app.clone());
-        Ok(app)
-    }
-
     /// Answers a request.
     pub(crate) async fn answer(
         &self,
-        request: Box<Request>,
+        request: Arc<Request>,
         payload: Payload,
+        visit: &mut Visit,
     ) -> Result<Response, Refusal> {
-        if let Some(response) = self.answer_from_front(&request) {
+        let site = self.hosts.find(&request.host).ok_or(Refusal::NotFound)?;
+        let tenant = &site.tenant;
+        visit.tenant = Some(tenant.clone());
+        request.check_size(&tenant.limits)?;
+        tenant.check_rate(request.remote.ip())?;
+        if let Some(response) = site.answer_from_front(&request) {
             return Ok(response);
         }
-        let (handler, found) = self.router.find(&request.path, &request.method)?;
-        handler.answer(request, payload, found, &self.tenant).await
+        let (route, found) = site.router.find(&request.path, &request.method)?;
+        visit.route = Some(route.name.clone());
+        route.answer(&request, payload, found, tenant, visit).await
     }
+}
 
+impl TenantSite {
     fn answer_from_front(&self, request: &Request) -> Option<Response> {
         let front = self.front.as_ref().filter(|_| reads(&request.method))?;
         Some(files::send(front.find(&request.path)?, request))
@@ -116,43 +95,4 @@ impl From<Miss> for Refusal {
             Miss::Method { allow } => Refusal::MethodNotAllowed { allow },
         }
     }
-}
-
-/// Looks at the disk for what the configuration leaves open.
-fn plan(config: &Config) -> Result<Plan, StartError> {
-    let html = Some(PathBuf::from(HTML)).filter(|path| path.is_dir());
-    let handlers = config.handlers.as_deref().map(component_names).transpose()?;
-    let plan = resolve(config, &handlers.unwrap_or_default(), html)?;
-    let nothing = plan.mounts.is_empty() && plan.front.is_none();
-    if nothing && config.handlers.is_none() { Err(StartError::Nothing) } else { Ok(plan) }
-}
-
-/// The `NAME` of every `NAME.wasm` in a directory, sorted.
-fn component_names(directory: &Path) -> Result<Vec<String>, StartError> {
-    let wrong = |error: std::io::Error| StartError::Directory {
-        path: directory.to_owned(),
-        why: explain(&error),
-    };
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(wrong)? {
-        let name = entry.map_err(wrong)?.file_name();
-        let name = name.to_str().and_then(|name| name.strip_suffix(".wasm"));
-        names.extend(name.filter(|name| !name.starts_with('.')).map(str::to_owned));
-    }
-    names.sort();
-    Ok(names)
-}
-
-/// What answers where, in the order in which it is asked.
-fn table(plan: &Plan) -> Vec<(String, String)> {
-    let files = |path: &Path| format!("files in {}", path.display());
-    let front = plan.front.iter().map(|path| ("/".to_owned(), files(path)));
-    let mounts = plan.mounts.iter().map(|(prefix, source)| {
-        let what = match source {
-            Source::App(path) => path.display().to_string(),
-            Source::Files(path) => files(path),
-        };
-        (if prefix.is_empty() { "/".to_owned() } else { prefix.clone() }, what)
-    });
-    front.chain(mounts).collect()
 }

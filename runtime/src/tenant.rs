@@ -1,18 +1,35 @@
-//! Who owns routes and limits. There is one tenant so far.
+//! Who owns routes and limits, and what it uses of them.
 
-use std::sync::Arc;
+mod budget;
+
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Refusal;
 use crate::limits::Limits;
+use crate::limits::rate::Buckets;
+use crate::observe::{Sink, Totals};
+pub(crate) use budget::{Budget, Taken};
 
-/// An owner of routes, with its limits and what it uses of them.
+/// An owner of hosts, routes and limits.
 pub(crate) struct Tenant {
+    pub(crate) name: Arc<str>,
     pub(crate) limits: Arc<Limits>,
+    /// Memory of its instances and of the request bodies that it holds.
+    pub(crate) memory: Arc<Budget>,
+    pub(crate) totals: Totals,
+    /// Where the output of its guests goes, if not to the server's log.
+    pub(crate) log: Option<Sink>,
+    /// Its instances that wait for their next request.
+    pub(crate) idle: AtomicUsize,
     running: Arc<Semaphore>,
     waiting: AtomicUsize,
+    buckets: Mutex<Buckets>,
+    since: Instant,
 }
 
 /// Held while a request runs.
@@ -21,9 +38,33 @@ pub(crate) struct Permit {
 }
 
 impl Tenant {
-    pub(crate) fn new(limits: Arc<Limits>) -> Tenant {
-        let running = Arc::new(Semaphore::new(limits.concurrency));
-        Tenant { limits, running, waiting: AtomicUsize::new(0) }
+    pub(crate) fn new(name: &str, limits: Limits, log: Option<Sink>) -> Tenant {
+        Tenant {
+            name: name.into(),
+            memory: Arc::new(Budget::new(limits.tenant_memory)),
+            running: Arc::new(Semaphore::new(limits.concurrency)),
+            limits: Arc::new(limits),
+            totals: Totals::default(),
+            log,
+            idle: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            buckets: Mutex::default(),
+            since: Instant::now(),
+        }
+    }
+
+    /// Counts a request against the rates.
+    ///
+    /// # Errors
+    /// There were too many in too short a time.
+    pub(crate) fn check_rate(&self, client: IpAddr) -> Result<(), Refusal> {
+        let (all, one) = (self.limits.rate, self.limits.client_rate);
+        if all.is_none() && one.is_none() {
+            return Ok(());
+        }
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = buckets.take(all, one, client, self.since.elapsed());
+        taken.map_err(Refusal::TooManyRequests)
     }
 
     /// Lets a request run, at once or after a short wait in a bounded queue.
@@ -38,11 +79,13 @@ impl Tenant {
     }
 
     async fn wait(&self) -> Result<Permit, Refusal> {
-        let _place = Place::take(&self.waiting, self.limits.queue).ok_or(Refusal::Overloaded)?;
+        let overloaded = || Refusal::Overloaded { limit: self.limits.concurrency };
+        let place = Place::take(&self.waiting, self.limits.queue);
+        let _place = place.ok_or_else(overloaded)?;
         let turn = self.running.clone().acquire_owned();
         match tokio::time::timeout(self.limits.queue_time, turn).await {
             Ok(Ok(permit)) => Ok(Permit { _running: permit }),
-            Ok(Err(_)) | Err(_) => Err(Refusal::Overloaded),
+            Ok(Err(_)) | Err(_) => Err(overloaded()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Sizes and durations as people write them: `64MiB`, `250ms`.
+//! Sizes, durations and rates as people write them: `64MiB`, `250ms`, `200/s`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +11,15 @@ pub(crate) struct Bytes(pub(crate) usize);
 /// A span of time, written `250ms`, `10s` or `2m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span(pub(crate) Duration);
+
+/// How often something may happen, written `200/s` or `10/m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rate {
+    /// How often, and how many at once after a pause.
+    pub count: u32,
+    /// Within this time.
+    pub per: Duration,
+}
 
 const BYTE_UNITS: [(&str, usize); 5] =
     [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1), ("", 1)];
@@ -37,6 +46,26 @@ impl FromStr for Span {
         let (_, factor) = TIME_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
         let millis = number.checked_mul(*factor).filter(|millis| (1..=LONGEST_MS).contains(millis));
         millis.map(|millis| Span(Duration::from_millis(millis))).ok_or_else(wrong)
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Rate, String> {
+        let wrong = || format!("{text:?} is no rate: write it like 200/s or 10/m");
+        let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
+        let (_, millis) =
+            TIME_UNITS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(wrong)?;
+        let count = count.trim().parse().ok().filter(|count| *count > 0).ok_or_else(wrong)?;
+        Ok(Rate { count, per: Duration::from_millis(*millis) })
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = TIME_UNITS.iter().find(|(_, ms)| u128::from(*ms) == self.per.as_millis());
+        write!(f, "{}/{}", self.count, unit.map_or("s", |(name, _)| name))
     }
 }
 
@@ -101,6 +130,17 @@ mod tests {
         }
         for text in ["", "10", "s", "0s", "-1s", "1h30", "2000m"] {
             assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+    }
+    #[test]
+    fn rates_are_read_and_written() {
+        for (text, count, millis) in [("200/s", 200, 1_000), ("10/m", 10, 60_000)] {
+            let rate = Rate { count, per: Duration::from_millis(millis) };
+            assert_eq!(text.parse(), Ok(rate), "{text}");
+            assert_eq!(rate.to_string(), text);
+        }
+        for text in ["", "200", "0/s", "-1/s", "5/h", "x/s"] {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
         }
     }
 }

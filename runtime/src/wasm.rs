@@ -1,10 +1,12 @@
 //! Running components: the engine, and the threads that keep guests in bounds.
 
+mod app;
 mod background;
 mod bindings;
 mod clock;
 mod component;
 mod convert;
+mod fair;
 mod host;
 mod instance;
 mod meter;
@@ -20,9 +22,11 @@ use wasmtime::{
 
 use crate::error::StartError;
 use crate::limits::Limits;
+pub(crate) use app::App;
 use background::Background;
 use clock::EpochClock;
-pub(crate) use component::App;
+pub(crate) use component::Component;
+use pool::Pools;
 
 /// Linear memories, tables and core modules that one component may have.
 const MEMORIES: u32 = 2;
@@ -45,6 +49,7 @@ pub(crate) struct Engine {
     wasm: wasmtime::Engine,
     clock: EpochClock,
     background: Background,
+    pools: Pools,
 }
 
 impl Engine {
@@ -62,6 +67,7 @@ impl Engine {
         Ok(Arc::new(Engine {
             clock: EpochClock::start(wasm.clone()).map_err(thread_failed)?,
             background: Background::start(threads).map_err(thread_failed)?,
+            pools: Pools::default(),
             wasm,
         }))
     }
@@ -91,7 +97,7 @@ fn settings(limits: &Limits) -> Config {
 }
 
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
-    let count = limits.instances;
+    let count = u32::try_from(limits.instances).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(count)
         .total_core_instances(count.saturating_mul(CORE_INSTANCES))

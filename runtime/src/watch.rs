@@ -1,4 +1,4 @@
-//! Loads the site again when a component changes on disk.
+//! Loads the site again when a component or the configuration changes on disk.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,14 @@ use std::time::Duration;
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::app::Shared;
 
 /// A tool writes a file in several steps; it is loaded after this much quiet.
 const QUIET: Duration = Duration::from_millis(100);
+/// Without any quiet, it is loaded after this long.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// Watches until it is dropped.
 pub(crate) struct Watching {
@@ -27,13 +29,16 @@ impl Drop for Watching {
     }
 }
 
-/// Starts to watch the directories of all components: editors and compilers
-/// replace files rather than write into them.
+/// Starts to watch. Whole directories: editors and compilers replace files
+/// rather than write into them.
 pub(crate) fn start(shared: &Arc<Shared>) -> Watching {
     let (changed, changes) = mpsc::channel(1);
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // A change that is already announced need not be announced again.
-        if event.is_ok_and(|event| !event.kind.is_access()) {
+        // A change that is already announced need not be announced again. Logs
+        // and the like in the same directory are no change.
+        let loaded =
+            |path: &PathBuf| path.extension().is_some_and(|ext| ext == "wasm" || ext == "toml");
+        if event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(loaded)) {
             let _ = changed.try_send(());
         }
     });
@@ -53,22 +58,42 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Watching {
 }
 
 fn directories(shared: &Shared) -> BTreeSet<PathBuf> {
-    let config = &shared.config;
-    let of_apps = config.apps.iter().filter_map(|mount| mount.path.parent());
+    let plan = shared.source.plan().ok();
+    let components = plan.iter().flat_map(|plan| plan.components().filter_map(Path::parent));
+    let written_in = shared.source.written_in();
+    let written_in = written_in.map(|path| if path.is_dir() { Some(path) } else { path.parent() });
     let here = |path: &Path| if path.as_os_str().is_empty() { ".".into() } else { path.to_owned() };
-    of_apps.chain(config.handlers.as_deref()).map(here).collect()
+    components.chain(written_in.flatten()).map(here).collect()
 }
 
 async fn reload_on_change(shared: Weak<Shared>, mut changes: mpsc::Receiver<()>) {
     while changes.recv().await.is_some() {
-        while let Ok(Some(())) = timeout(QUIET, changes.recv()).await {}
-        let Some(shared) = shared.upgrade() else { return };
-        // Compiling takes long: not where requests are answered.
-        let reloaded = tokio::task::spawn_blocking(move || shared.reload()).await;
-        match reloaded {
-            Ok(Ok(())) => tracing::info!("reloaded"),
-            Ok(Err(error)) => tracing::error!("not reloaded, the old site goes on: {error}"),
-            Err(_) => tracing::error!("not reloaded, the old site goes on: the load failed"),
+        let latest = Instant::now() + LONGEST;
+        loop {
+            let quiet = (Instant::now() + QUIET).min(latest);
+            let more = matches!(timeout_at(quiet, changes.recv()).await, Ok(Some(())));
+            if !more || Instant::now() >= latest {
+                break;
+            }
         }
+        let Some(shared) = shared.upgrade() else { return };
+        reload(shared).await;
+    }
+}
+
+/// Loads the site again, and tells what became of it.
+pub(crate) async fn reload(shared: Arc<Shared>) {
+    // Compiling takes long: not where requests are answered.
+    match tokio::task::spawn_blocking(move || shared.reload()).await {
+        Ok(Ok(kept)) => {
+            for problem in &kept {
+                tracing::error!("not reloaded, the old one goes on: {problem}");
+            }
+            if kept.is_empty() {
+                tracing::info!("reloaded");
+            }
+        }
+        Ok(Err(error)) => tracing::error!("not reloaded, the old site goes on: {error}"),
+        Err(_) => tracing::error!("not reloaded, the old site goes on: the load failed"),
     }
 }

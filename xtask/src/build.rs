@@ -21,8 +21,10 @@ pub(crate) fn all() -> Result<()> {
 /// Builds, then serves.
 pub(crate) fn run_server(arguments: &[&str]) -> Result<()> {
     all()?;
-    let default = ["--app", "guests/hello.wasm"];
-    run("target/release/myweb-run", if arguments.is_empty() { &default } else { arguments })
+    let names = |flag: &&str| ["--app", "--handlers", "--static", "--config"].contains(flag);
+    let app = ["--app", "guests/hello.wasm"];
+    let app = if arguments.iter().any(names) { &[][..] } else { &app };
+    run("target/release/myweb-run", &[app, arguments].concat())
 }
 
 /// Builds every component.

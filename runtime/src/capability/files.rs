@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use crate::error::{StartError, explain};
+use crate::error::explain;
 use crate::files::{OpenFile, Root};
 
 /// The files granted to an app; none by default.
@@ -22,8 +22,8 @@ pub(crate) enum Denied {
 
 impl GrantedFiles {
     /// Grants the files below a directory.
-    pub(crate) fn open(directory: Option<&std::path::Path>) -> Result<GrantedFiles, StartError> {
-        directory.map(|path| Root::open(path).map(Arc::new)).transpose().map(GrantedFiles)
+    pub(crate) fn of(root: Arc<Root>) -> GrantedFiles {
+        GrantedFiles(Some(root))
     }
 
     /// Opens a file, to be sent.

@@ -3,56 +3,115 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// Collects lines and logs each with the request's id. What passes the quota is
-/// counted, not kept.
+use crate::observe::rfc3339_now;
+use crate::tenant::Tenant;
+
+/// Collects lines and logs each with its tenant, route and request. What passes
+/// the quota is counted, not kept.
 #[derive(Default)]
 pub(crate) struct Log {
-    request_id: Arc<str>,
+    source: Option<Source>,
     line: Vec<u8>,
     left: usize,
     dropped: usize,
 }
 
+/// Whose lines they are.
+struct Source {
+    tenant: Arc<Tenant>,
+    route: Arc<str>,
+    request_id: Arc<str>,
+}
+
 /// A line is cut here, in bytes, so that a guest cannot have the server keep
 /// what it never ends.
 const LONGEST_LINE: usize = 8 << 10;
+/// What each line costs of the quota beside its text, in bytes: the tags.
+const LINE_COST: usize = 64;
 
 impl Log {
     /// Starts the log of a request with its quota in bytes.
-    pub(crate) fn start(&mut self, request_id: Arc<str>, quota: usize) {
-        *self = Log { request_id, left: quota, ..Log::default() };
+    pub(crate) fn start(
+        &mut self,
+        tenant: &Arc<Tenant>,
+        route: &Arc<str>,
+        request_id: &Arc<str>,
+        quota: usize,
+    ) {
+        let source =
+            Source { tenant: tenant.clone(), route: route.clone(), request_id: request_id.clone() };
+        *self = Log { source: Some(source), left: quota, ..Log::default() };
     }
 
     /// Takes some of the output, in any pieces.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        let (kept, dropped) = bytes.split_at(bytes.len().min(self.left));
-        self.left -= kept.len();
-        self.dropped += dropped.len();
-        for piece in kept.split_inclusive(|byte| *byte == b'\n') {
-            self.line.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || self.line.len() >= LONGEST_LINE {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if self.left == 0 {
+                self.dropped += piece.len();
+                continue;
+            }
+            let room = LONGEST_LINE - self.line.len();
+            let (now, later) = piece.split_at(piece.len().min(room));
+            self.line.extend_from_slice(now);
+            if now.ends_with(b"\n") || self.line.len() == LONGEST_LINE {
                 self.end_line();
+            }
+            // The rest of a line that is too long.
+            if !later.is_empty() {
+                self.write(later);
             }
         }
     }
 
-    /// Ends the log of a request: the last line, and what was dropped.
-    pub(crate) fn end(&mut self) {
+    /// Ends the log of a request: the last line, and what was dropped, in bytes.
+    pub(crate) fn end(&mut self) -> usize {
         if !self.line.is_empty() {
             self.end_line();
         }
         if self.dropped > 0 {
-            let (id, dropped) = (&self.request_id, self.dropped);
-            tracing::warn!("request {id}: {dropped} bytes of output dropped: over the log limit");
+            self.say(&format!("{} bytes of output dropped: over the log limit", self.dropped));
         }
-        self.dropped = 0;
+        self.source = None;
+        std::mem::take(&mut self.dropped)
     }
 
+    /// Logs the line, if what it costs as it is written is within the quota.
     fn end_line(&mut self) {
         let text = escape(&self.line);
-        tracing::info!("request {}: guest: {text}", self.request_id);
+        match self.left.checked_sub(text.len() + LINE_COST) {
+            Some(left) => {
+                self.left = left;
+                self.say(&format!("guest: {text}"));
+            }
+            None => {
+                self.left = 0;
+                self.dropped += self.line.len();
+            }
+        }
         self.line.clear();
     }
+
+    fn say(&self, what: &str) {
+        let Some(Source { tenant, route, request_id }) = &self.source else { return };
+        let name = &tenant.name;
+        let said = format!("tenant {name} route {route} request {request_id}: {what}");
+        match &tenant.log {
+            Some(sink) => sink.write(&format!("{} {said}\n", rfc3339_now())),
+            None => tracing::info!("{said}"),
+        }
+    }
+}
+
+/// What of a guest's text stands in a line of the log, in bytes.
+const EXCERPT: usize = 200;
+
+/// The beginning of a guest's text, escaped.
+pub(crate) fn excerpt(text: &str) -> String {
+    let mut cut = escape(text.as_bytes().get(..EXCERPT).unwrap_or(text.as_bytes()));
+    if text.len() > EXCERPT {
+        cut.push_str("...");
+    }
+    cut
 }
 
 /// A line as text that cannot be taken for another line, or for a terminal's
@@ -88,10 +147,25 @@ mod tests {
     }
 
     #[test]
+    fn escapes_and_ends_of_lines_count() {
+        let mut log = Log { left: 1_000, ..Log::default() };
+        log.write(&[b'\n'; 100]);
+        assert_eq!(log.end(), 100 - 1_000 / LINE_COST);
+        let mut log = Log { left: LINE_COST + 20, ..Log::default() };
+        log.write(&[7; 10]);
+        assert_eq!(log.end(), 10);
+    }
+
+    #[test]
+    fn excerpts_are_short() {
+        assert_eq!(excerpt("a\n"), "a");
+        assert_eq!(excerpt(&"x".repeat(1_000)).len(), EXCERPT + 3);
+    }
+
+    #[test]
     fn what_passes_the_quota_is_counted() {
-        let mut log = Log::default();
-        log.start("id".into(), 10);
-        log.write(b"12345\n12345\n");
-        assert_eq!((log.left, log.dropped), (0, 2));
+        let mut log = Log { left: 2 * (LINE_COST + 5), ..Log::default() };
+        log.write(b"12345\n12345\n12345\n\n");
+        assert_eq!((log.left, log.end()), (0, 7));
     }
 }

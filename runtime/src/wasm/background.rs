@@ -4,14 +4,18 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinError, JoinHandle};
 
+use super::fair::{TenantKey, Ticket, Turns};
+
 /// The threads and their queue. Tasks yield at every tick of the epoch and then
-/// queue again behind all others, so each gets an equal share.
+/// wait for their tenant's next turn, so each tenant gets an equal share.
 pub(super) struct Background {
+    turns: Arc<Turns>,
     /// Present until the drop, which must not wait for a guest.
     runtime: Option<Runtime>,
 }
@@ -24,15 +28,33 @@ impl Background {
             .on_thread_start(lower_priority)
             .enable_time()
             .build()?;
-        Ok(Background { runtime: Some(runtime) })
+        let turns = Arc::new(Turns::new(threads));
+        Ok(Background { turns, runtime: Some(runtime) })
     }
 
     /// Goes on with a task; it is dropped when the returned future is.
-    pub(super) fn go_on<F>(&self, task: F) -> AbortOnDrop<F::Output>
+    pub(super) fn go_on<F>(&self, task: F, tenant: TenantKey) -> AbortOnDrop<F::Output>
     where
-        F: Future<Output: Send> + Send + 'static,
+        F: Future<Output: Send> + Send + Unpin + 'static,
     {
+        let task = InTurn { task, ticket: self.turns.ticket(tenant) };
         AbortOnDrop(self.runtime.as_ref().map(|runtime| runtime.spawn(task)))
+    }
+}
+
+/// A task that runs only in its tenant's turns.
+struct InTurn<F> {
+    task: F,
+    ticket: Ticket,
+}
+
+impl<F: Future + Unpin> Future for InTurn<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let InTurn { task, ticket } = &mut *self;
+        let _turn = ready!(ticket.poll_turn(cx));
+        Pin::new(task).poll(cx)
     }
 }
 

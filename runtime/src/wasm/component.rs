@@ -1,31 +1,33 @@
-//! A component that was loaded, checked and compiled, with its grants and limits.
+//! A component that was loaded, checked and compiled.
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
+use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 use super::Engine;
 use super::bindings::{Params, Results};
 use super::host::{self, Host};
-use super::pool::Pool;
-use crate::capability::files::GrantedFiles;
-use crate::limits::Limits;
 
 /// The name of the export that answers requests.
 const EXPORT: &str = "application";
 
-/// A component with its grants and limits.
-pub(crate) struct App {
+/// A compiled component. Apps of any tenants share it.
+pub(crate) struct Component {
     pub(super) engine: Arc<Engine>,
     pub(super) instance_pre: InstancePre<Host>,
     pub(super) export: ComponentExportIndex,
-    pub(super) limits: Arc<Limits>,
-    pub(super) files: GrantedFiles,
-    pub(super) pool: Pool,
+    /// What tells it from others: the digest of its file.
+    pub(crate) content: [u8; 32],
 }
 
-impl App {
+impl Component {
+    /// The digest of a component's file.
+    pub(crate) fn content(bytes: &[u8]) -> [u8; 32] {
+        Sha256::digest(bytes).into()
+    }
+
     /// Compiles a component.
     ///
     /// # Errors
@@ -34,26 +36,16 @@ impl App {
     pub(crate) fn new(
         engine: &Arc<Engine>,
         bytes: &[u8],
-        limits: &Arc<Limits>,
-        files: GrantedFiles,
-        reuse: u32,
-    ) -> Result<App, String> {
+        content: [u8; 32],
+    ) -> Result<Component, String> {
         check_kind(bytes)?;
-        let component = Component::from_binary(&engine.wasm, bytes)
+        let component = wasmtime::component::Component::from_binary(&engine.wasm, bytes)
             .map_err(|error| format!("not a valid component: {error:#}; build it again"))?;
         let export = check_exports(&engine.wasm, &component)?;
         let instance_pre = host::link(&engine.wasm)
             .and_then(|linker| linker.instantiate_pre(&component))
             .map_err(|error| format!("needs what the server does not offer: {error:#}"))?;
-        let pool = Pool::new(reuse);
-        Ok(App {
-            engine: engine.clone(),
-            instance_pre,
-            export,
-            limits: limits.clone(),
-            files,
-            pool,
-        })
+        Ok(Component { engine: engine.clone(), instance_pre, export, content })
     }
 }
 
@@ -77,7 +69,7 @@ fn check_kind(bytes: &[u8]) -> Result<(), String> {
 /// Finds `application` and checks its type.
 fn check_exports(
     engine: &wasmtime::Engine,
-    component: &Component,
+    component: &wasmtime::component::Component,
 ) -> Result<ComponentExportIndex, String> {
     let component_type = component.component_type();
     let found = component_type.get_export(engine, EXPORT);

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
+use super::app::App;
 use super::bindings::{Answer, Body as GuestBody};
-use super::component::App;
 use crate::body::Body;
+use crate::capability::log::excerpt;
 use crate::error::GuestError;
 use crate::files;
 use crate::request::Request;
@@ -50,7 +51,7 @@ pub(super) fn response(
         GuestBody::File(path) => {
             let found = app.files.find(&path).map_err(|denied| {
                 let why = denied.why();
-                GuestError::File { path: path.clone(), why }
+                GuestError::File { path: excerpt(&path), why }
             })?;
             Ok(files::send_for_guest(found, status, headers, request))
         }
@@ -77,11 +78,11 @@ fn check_headers(
     let mut declared: Option<HeaderValue> = None;
     for (name, value) in list {
         let known = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| invalid(format!("the header name {name:?}")))?;
+            .map_err(|_| invalid(format!("the header name {:?}", excerpt(&name))))?;
         // SECURITY: this is what keeps CR, LF and NUL off the wire.
         let value = HeaderValue::from_maybe_shared(Bytes::from(value))
-            .map_err(|_| invalid(format!("the value of the header {name:?}")))?;
-        if HOP_BY_HOP.contains(&known) || name.starts_with("proxy-") {
+            .map_err(|_| invalid(format!("the value of the header {:?}", excerpt(&name))))?;
+        if HOP_BY_HOP.contains(&known) || known.as_str().starts_with("proxy-") {
             continue;
         }
         if known != header::CONTENT_LENGTH {
@@ -124,7 +125,7 @@ fn length(value: HeaderValue) -> Result<usize, GuestError> {
     let text = value.to_str().unwrap_or_default();
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = if digits { text.parse().ok() } else { None };
-    number.ok_or_else(|| invalid(format!("content-length {text:?}")))
+    number.ok_or_else(|| invalid(format!("content-length {:?}", excerpt(text))))
 }
 
 fn invalid(what: String) -> GuestError {
@@ -165,7 +166,7 @@ mod tests {
     #[test]
     fn headers_of_the_connection_are_left_out() {
         let list =
-            ["Connection", "Keep-Alive", "Transfer-Encoding", "upgrade", "proxy-x", "x-kept"];
+            ["Connection", "Keep-Alive", "Transfer-Encoding", "upgrade", "Proxy-x", "x-kept"];
         let list = list.map(|name| (name.to_owned(), b"1".to_vec()));
         let (headers, declared) = check_headers(list.into()).unwrap();
         assert_eq!((headers.len(), declared), (1, None));

@@ -1,6 +1,8 @@
 //! What a guest finds when it calls out: the state of its store and the
 //! functions that are linked.
 
+use std::sync::Arc;
+
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -9,6 +11,8 @@ use super::bindings::FilesError;
 use super::output::Output;
 use crate::capability::files::{Denied, GrantedFiles};
 use crate::limits::Limits;
+use crate::request::Request;
+use crate::tenant::{Taken, Tenant};
 
 /// Random bytes that a guest may ask for at once.
 const RANDOM: u64 = 1 << 20;
@@ -28,14 +32,14 @@ pub(super) struct Host {
 
 impl Host {
     /// Nothing but clocks, random numbers, the log and the granted files.
-    pub(super) fn new(limits: &Limits, files: GrantedFiles) -> Host {
+    pub(super) fn new(limits: &Limits, files: GrantedFiles, tenant: &Tenant) -> Host {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         Host {
             wasi: None,
             table,
             output: Output::default(),
-            memory: MemoryLimit { most: limits.memory, ..MemoryLimit::default() },
+            memory: MemoryLimit::new(limits.memory, Taken::nothing(tenant.memory.clone())),
             files,
             largest_file: limits.response,
         }
@@ -80,13 +84,58 @@ fn read_file(store: StoreContextMut<'_, Host>, (path,): (String,)) -> wasmtime::
     Ok((bytes,))
 }
 
-/// Bounds the memory of all of a store's linear memories together, and
-/// remembers that it refused some: a guest that then traps ran out of memory.
-#[derive(Default)]
+/// Bounds the memory of all of a store's linear memories together, by the
+/// instance's limit and by its tenant's, and remembers that it refused some: a
+/// guest that then traps ran out of memory.
 pub(super) struct MemoryLimit {
-    used: usize,
-    pub(super) most: usize,
-    pub(super) refused: bool,
+    most: usize,
+    /// What it has, out of its tenant's.
+    taken: Taken,
+    refused: Option<Refused>,
+    /// The request that is told what it has.
+    request: Option<Arc<Request>>,
+}
+
+/// A limit that was reached, in bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Refused {
+    pub(super) limit: usize,
+    of_tenant: bool,
+}
+
+impl MemoryLimit {
+    fn new(most: usize, taken: Taken) -> MemoryLimit {
+        MemoryLimit { most, taken, refused: None, request: None }
+    }
+
+    /// From now on this request is served.
+    pub(super) fn start(&mut self, request: &Arc<Request>) {
+        request.spent.set_memory(self.taken.bytes());
+        self.refused = None;
+        self.request = Some(request.clone());
+    }
+
+    pub(super) fn refused(&self) -> Option<Refused> {
+        self.refused
+    }
+
+    /// Whether it was the tenant's limit that was reached.
+    pub(super) fn is_of_tenant(&self) -> bool {
+        self.refused.is_some_and(|refused| refused.of_tenant)
+    }
+
+    fn grow(&mut self, bytes: usize) -> Result<(), Refused> {
+        if self.taken.bytes().saturating_add(bytes) > self.most {
+            return Err(Refused { limit: self.most, of_tenant: false });
+        }
+        if !self.taken.more(bytes) {
+            return Err(Refused { limit: self.taken.budget().most, of_tenant: true });
+        }
+        if let Some(request) = &self.request {
+            request.spent.set_memory(self.taken.bytes());
+        }
+        Ok(())
+    }
 }
 
 impl ResourceLimiter for MemoryLimit {
@@ -96,13 +145,11 @@ impl ResourceLimiter for MemoryLimit {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
-        let granted = used <= self.most;
-        if granted {
-            self.used = used;
+        let grown = self.grow(desired.saturating_sub(current));
+        if let Err(refused) = grown {
+            self.refused = Some(refused);
         }
-        self.refused |= !granted;
-        Ok(granted)
+        Ok(grown.is_ok())
     }
 
     fn table_growing(

@@ -1,20 +1,17 @@
-//! One running copy of a component, and a request's way through it.
+//! One running copy of a component, and a call into it.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use wasmtime::component::Func;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
+use super::app::App;
 use super::bindings::{Answer, Env, Params, Results};
-use super::component::App;
-use super::convert;
-use super::host::Host;
-use super::meter;
-use crate::capability::log::escape;
+use super::host::{Host, Refused};
+use super::output::Logging;
+use crate::capability::log::{escape, excerpt};
 use crate::error::GuestError;
 use crate::request::Request;
-use crate::respond::Response;
 use crate::router::Found;
 
 /// Component-model handles that an instance may hold at the same time.
@@ -29,69 +26,62 @@ const FRAMES: usize = 12;
 pub(super) struct Instance {
     store: Store<Host>,
     application: Func,
+    /// What an answer may have, in bytes.
+    response: usize,
     /// Requests that it has answered.
     pub(super) served: u32,
 }
 
-impl App {
-    /// Answers a request with an instance of this app, within its limits.
-    pub(crate) async fn answer(
-        self: &Arc<App>,
-        request: Box<Request>,
-        body: Bytes,
-        found: Found,
-    ) -> Result<Response, GuestError> {
-        let _ticking = self.engine.clock.tick();
-        let app = self.clone();
-        let (cpu, wall) = (self.limits.cpu, self.limits.wall);
-        let run = async move {
-            let answer = app.run(&request, &body, &found).await?;
-            convert::response(answer, &request, &app)
-        };
-        let run = meter::run(run, cpu, &self.engine.background);
-        tokio::time::timeout(wall, run).await.unwrap_or(Err(GuestError::WallExceeded(wall)))
-    }
-
-    /// Runs one instance. It goes back to the pool only if all went well: a
-    /// store that trapped or was cancelled is never entered again.
-    async fn run(
-        &self,
-        request: &Request,
-        body: &[u8],
-        found: &Found,
-    ) -> Result<Answer, GuestError> {
-        let mut instance = match self.pool.take() {
-            Some(instance) => instance,
-            None => self.instantiate().await?,
-        };
-        let output = instance.store.data().output.clone();
-        output.log().start(request.id.clone(), self.limits.log);
-        let answer = instance.call(request, body, found).await;
-        output.log().end();
-        let answer = answer.map_err(|error| instance.explain(&error, self.limits.response))?;
-        self.pool.put(instance);
-        Ok(answer)
-    }
-
-    async fn instantiate(&self) -> Result<Instance, GuestError> {
-        let host = Host::new(&self.limits, self.files.clone());
-        let mut store = Store::new(&self.engine.wasm, host);
+impl Instance {
+    /// Makes an instance for a request of an app.
+    pub(super) async fn new(
+        app: &App,
+        request: &Arc<Request>,
+        route: &Arc<str>,
+    ) -> Result<Instance, GuestError> {
+        let component = &app.component;
+        let response = app.limits.response;
+        let mut host = Host::new(&app.limits, app.files.clone(), &app.tenant);
+        host.memory.start(request);
+        let output = host.output.clone();
+        let _logging = Logging::start(&output, app, route, request);
+        let mut store = Store::new(&component.engine.wasm, host);
         store.limiter(|host| &mut host.memory);
-        store.set_hostcall_fuel(self.limits.response.saturating_add(HANDED_OVER));
+        store.set_hostcall_fuel(response.saturating_add(HANDED_OVER));
         store.set_max_component_handles(HANDLES);
         store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Yield(1)));
         store.set_epoch_deadline(1);
-        let instance = self.instance_pre.instantiate_async(&mut store).await;
-        let application = instance.map(|instance| instance.get_func(&mut store, self.export));
+        let instance = component.instance_pre.instantiate_async(&mut store).await;
+        let application = instance.map(|instance| instance.get_func(&mut store, component.export));
         match application {
-            Ok(Some(application)) => Ok(Instance { store, application, served: 0 }),
+            Ok(Some(application)) => Ok(Instance { store, application, response, served: 0 }),
             Ok(None) => Err(GuestError::Trapped("its export is gone".to_owned())),
-            Err(error) => Err(explain(&error, store.data(), self.limits.response)),
+            Err(error) => Err(match explain(&error, store.data(), response) {
+                // It has not run yet: the request is told to come again.
+                GuestError::OutOfMemory { limit, .. } if store.data().memory.is_of_tenant() => {
+                    GuestError::TenantMemory { most: limit }
+                }
+                error => error,
+            }),
         }
     }
-}
 
-impl Instance {
+    /// Answers a request. What the guest writes is logged with it.
+    pub(super) async fn answer(
+        &mut self,
+        request: &Arc<Request>,
+        body: &[u8],
+        found: &Found,
+        app: &App,
+        route: &Arc<str>,
+    ) -> Result<Answer, GuestError> {
+        self.store.data_mut().memory.start(request);
+        let output = self.store.data().output.clone();
+        let _logging = Logging::start(&output, app, route, request);
+        let answer = self.call(request, body, found).await;
+        answer.map_err(|error| explain(&error, self.store.data(), self.response))
+    }
+
     async fn call(
         &mut self,
         request: &Request,
@@ -125,10 +115,6 @@ impl Instance {
         let (answer,) = application.call_async(&mut self.store, (env,)).await?;
         Ok(answer)
     }
-
-    fn explain(&self, error: &wasmtime::Error, response: usize) -> GuestError {
-        explain(error, self.store.data(), response)
-    }
 }
 
 /// Why a guest did not answer.
@@ -140,10 +126,10 @@ fn explain(error: &wasmtime::Error, host: &Host, response: usize) -> GuestError 
         return GuestError::AnswerTooLarge(response);
     }
     let trap = trap_text(error);
-    if host.memory.refused {
-        return GuestError::OutOfMemory { limit: host.memory.most, trap };
+    match host.memory.refused() {
+        Some(Refused { limit, .. }) => GuestError::OutOfMemory { limit, trap },
+        None => GuestError::Trapped(trap),
     }
-    GuestError::Trapped(trap)
 }
 
 /// The trap and the functions it happened in, innermost first, on one line.
@@ -160,7 +146,7 @@ fn trap_text(error: &wasmtime::Error) -> String {
         .iter()
         .take(FRAMES)
         .map(|frame| match frame.func_name() {
-            Some(name) => escape(format!("{:#}", demangle(name)).as_bytes()),
+            Some(name) => excerpt(&format!("{:#}", demangle(name))),
             None => format!("function {}", frame.func_index()),
         })
         .collect();

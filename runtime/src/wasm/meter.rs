@@ -2,13 +2,17 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
 use super::background::Background;
+use super::fair::TenantKey;
 use crate::error::GuestError;
+use crate::request::Request;
+use crate::tenant::Tenant;
 
 /// The CPU time that a request may use where the connections are served; what
 /// needs more goes on in the background. Two ticks: nearly every request ends
@@ -21,6 +25,8 @@ struct Metered<F> {
     guest: Pin<Box<F>>,
     used: Option<Duration>,
     limit: Duration,
+    /// Told what was used.
+    request: Arc<Request>,
 }
 
 /// Runs a guest here for its first slice, then in the background. The returned
@@ -28,13 +34,16 @@ struct Metered<F> {
 pub(super) fn run<F, T>(
     guest: F,
     limit: Duration,
+    request: Arc<Request>,
     background: &Background,
+    tenant: &Arc<Tenant>,
 ) -> impl Future<Output = Result<T, GuestError>>
 where
     F: Future<Output = Result<T, GuestError>> + Send + 'static,
     T: Send + 'static,
 {
-    let mut metered = Metered { guest: Box::pin(guest), used: None, limit };
+    let mut metered = Metered { guest: Box::pin(guest), used: None, limit, request };
+    let tenant = Arc::as_ptr(tenant) as TenantKey;
     async move {
         let ended = std::future::poll_fn(|cx| match Pin::new(&mut metered).poll(cx) {
             Poll::Pending if metered.used() < FIRST_SLICE => Poll::Pending,
@@ -43,7 +52,7 @@ where
         });
         match ended.await {
             Some(result) => result,
-            None => background.go_on(metered).await.unwrap_or(Err(GuestError::Panicked)),
+            None => background.go_on(metered, tenant).await.unwrap_or(Err(GuestError::Panicked)),
         }
     }
 }
@@ -59,6 +68,7 @@ where
             None => self.poll_first(cx),
             Some(used) => self.poll_again(cx, used),
         };
+        self.request.spent.set_cpu(self.used());
         match polled {
             Poll::Pending if self.used() >= self.limit => {
                 Poll::Ready(Err(GuestError::CpuExceeded { used: self.used(), limit: self.limit }))

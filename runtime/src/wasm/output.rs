@@ -9,7 +9,9 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError};
 
+use super::app::App;
 use crate::capability::log::Log;
+use crate::request::Request;
 
 /// A handle on the log of the request that an instance is serving. Both of an
 /// instance's streams write to it.
@@ -22,6 +24,32 @@ const PERMIT: usize = 64 << 10;
 impl Output {
     pub(super) fn log(&self) -> MutexGuard<'_, Log> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Collects what the guest writes while one request is served. Also a request
+/// that is cancelled gets its last line and its count of dropped bytes.
+pub(super) struct Logging<'a> {
+    output: &'a Output,
+    request: &'a Request,
+}
+
+impl<'a> Logging<'a> {
+    pub(super) fn start(
+        output: &'a Output,
+        app: &App,
+        route: &Arc<str>,
+        request: &'a Arc<Request>,
+    ) -> Logging<'a> {
+        output.log().start(&app.tenant, route, &request.id, app.limits.log);
+        Logging { output, request }
+    }
+}
+
+impl Drop for Logging<'_> {
+    fn drop(&mut self) {
+        let dropped = self.output.log().end();
+        self.request.spent.add_log_dropped(dropped);
     }
 }
 

@@ -1,34 +1,94 @@
 //! Instances that wait for their next request, when an app reuses them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use super::instance::Instance;
+use crate::tenant::Tenant;
 
-/// The idle instances of one app. At most as many as run at the same time.
+/// The idle instances of one app.
 pub(super) struct Pool {
     /// Requests that one instance serves; 1 is fresh.
     reuse: u32,
-    idle: Mutex<Vec<Instance>>,
+    tenant: Arc<Tenant>,
+    /// With the time since when each waits, the longest waiting first.
+    idle: Mutex<VecDeque<(Instant, Instance)>>,
 }
 
 impl Pool {
-    pub(super) fn new(reuse: u32) -> Pool {
-        Pool { reuse, idle: Mutex::default() }
+    pub(super) fn new(reuse: u32, tenant: Arc<Tenant>) -> Pool {
+        Pool { reuse, tenant, idle: Mutex::default() }
     }
 
     /// The instance that waited least: its memory is still in the caches.
     pub(super) fn take(&self) -> Option<Instance> {
-        if self.reuse > 1 { self.idle().pop() } else { None }
+        if self.reuse == 1 {
+            return None;
+        }
+        let (_, instance) = self.idle().pop_back()?;
+        self.tenant.idle.fetch_sub(1, Relaxed);
+        Some(instance)
     }
 
     /// Keeps an instance that answered properly, until it has served its share.
+    /// A tenant keeps no more than may run at the same time.
     pub(super) fn put(&self, instance: Instance) {
-        if instance.served < self.reuse {
-            self.idle().push(instance);
+        if instance.served >= self.reuse {
+            return;
         }
+        if self.tenant.idle.fetch_add(1, Relaxed) >= self.tenant.limits.concurrency {
+            self.tenant.idle.fetch_sub(1, Relaxed);
+            return;
+        }
+        self.idle().push_back((Instant::now(), instance));
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Instance>> {
+    /// Drops the instance that waits longest; false if none waits.
+    pub(super) fn evict(&self) -> bool {
+        let oldest = self.idle().pop_front();
+        self.tenant.idle.fetch_sub(usize::from(oldest.is_some()), Relaxed);
+        oldest.is_some()
+    }
+
+    fn waits_since(&self) -> Option<Instant> {
+        self.idle().front().map(|(since, _)| *since)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, Instance)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let left = self.idle().len();
+        self.tenant.idle.fetch_sub(left, Relaxed);
+    }
+}
+
+/// The pools of all apps that reuse instances. No app's idle instances keep
+/// another from running.
+#[derive(Default)]
+pub(super) struct Pools(Mutex<Vec<Weak<Pool>>>);
+
+impl Pools {
+    pub(super) fn add(&self, pool: Pool) -> Arc<Pool> {
+        let pool = Arc::new(pool);
+        if pool.reuse > 1 {
+            let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            pools.retain(|pool| pool.strong_count() > 0);
+            pools.push(Arc::downgrade(&pool));
+        }
+        pool
+    }
+
+    /// Drops the instance that waits longest of all; false if none waits.
+    pub(super) fn evict(&self) -> bool {
+        let pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = pools.iter().filter_map(Weak::upgrade);
+        let waiting = waiting.filter_map(|pool| Some((pool.waits_since()?, pool)));
+        waiting.min_by_key(|(since, _)| *since).is_some_and(|(_, pool)| pool.evict())
     }
 }

@@ -18,15 +18,19 @@ fn application(env: Env) -> Response {
             let calls = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
             Response::new(200).with_body(format!("{calls}\n"))
         }
-        "/loop" => loop {
-            black_box(0);
-        },
+        "/loop" => {
+            println!("began");
+            loop {
+                black_box(0);
+            }
+        }
         "/spin" => {
             let rounds = number("millions") * 1_000_000;
             let sum = (0..rounds).fold(0, |sum, round| black_box(sum ^ round));
             Response::new(200).with_body(format!("{sum}\n"))
         }
         "/sleep" => {
+            println!("began");
             #[allow(clippy::disallowed_methods)] // A guest that waits is what is tested.
             std::thread::sleep(std::time::Duration::from_millis(number("ms") as u64));
             ok()
@@ -39,6 +43,13 @@ fn application(env: Env) -> Response {
             loop {
                 kept.push(black_box(vec![1u8; 1 << 20]));
             }
+        }
+        "/hold" => {
+            let kept = black_box(vec![1u8; number("mib") << 20]);
+            println!("holds {} bytes", kept.len());
+            #[allow(clippy::disallowed_methods)] // Its memory is what is tested.
+            std::thread::sleep(std::time::Duration::from_secs(60));
+            ok()
         }
         "/grow" => Response::new(200).with_body(grow().to_string()),
         "/status" => Response::new(number("code") as u16).with_body("body\n"),

@@ -1,0 +1,252 @@
+//! What flags say, and which path then answers with what. All that is wrong is
+//! reported at once. Pure: the disk is looked at elsewhere.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::plan::{Plan, RoutePlan, Target, TenantPlan};
+use crate::error::StartError;
+use crate::hosts::HostPattern;
+use crate::limits::Limits;
+
+/// Everything that flags can set: one tenant, which answers every host.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The address to listen on, `HOST:PORT`; port 0 picks a free one.
+    pub listen: String,
+    /// Components and the paths they answer, with what lies below them.
+    pub apps: Vec<Mount>,
+    /// A directory whose every `NAME.wasm` answers `/NAME` and what lies below.
+    pub handlers: Option<PathBuf>,
+    /// Directories of static files. Without any, `./html` is served if it is
+    /// there: at `/` in front of the apps, and at `/static/`.
+    pub statics: Vec<Mount>,
+    /// The files that the apps may read and send.
+    pub files: Option<PathBuf>,
+    /// Requests that one instance serves, one after the other; 1 is fresh.
+    pub reuse: u32,
+    /// Whether changed components are loaded while serving.
+    pub watch: bool,
+    /// The bounds that are enforced.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: super::DEFAULT_ADDRESS.to_owned(),
+            apps: Vec::new(),
+            handlers: None,
+            statics: Vec::new(),
+            files: None,
+            reuse: 1,
+            watch: false,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A file or directory, and the path that it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// A path that starts with `/`.
+    pub prefix: String,
+    /// What is mounted there.
+    pub path: PathBuf,
+}
+
+impl Mount {
+    /// What `path` names, at `prefix`.
+    pub fn new(prefix: impl Into<String>, path: impl Into<PathBuf>) -> Mount {
+        Mount { prefix: prefix.into(), path: path.into() }
+    }
+}
+
+/// The name of the only tenant.
+const TENANT: &str = "default";
+
+/// A prefix (empty for `/`, else without a slash at the end), what answers it
+/// and all below, and the flag that says so.
+type Mounted = (String, Target, &'static str);
+
+/// Resolves flags. `handlers` are the `NAME`s of the `NAME.wasm` in the
+/// configured directory; `html` is `./html` if it is there.
+pub(super) fn resolve(
+    config: &Config,
+    handlers: &[String],
+    html: Option<PathBuf>,
+) -> Result<Plan, StartError> {
+    let mut mounts: Vec<Mounted> = Vec::new();
+    let mut problems = Vec::new();
+    let app = |path| Target::App { path, reuse: config.reuse, files: config.files.clone() };
+    let mut add =
+        |flag, mount: &Mount, target: &dyn Fn(PathBuf) -> Target| match normal(&mount.prefix) {
+            Ok(prefix) => mounts.push((prefix, target(mount.path.clone()), flag)),
+            Err(why) => {
+                problems.push(format!("{flag} {}={}: {why}", mount.prefix, mount.path.display()));
+            }
+        };
+    config.apps.iter().for_each(|mount| add("--app", mount, &app));
+    config.statics.iter().for_each(|mount| add("--static", mount, &Target::Files));
+    for (name, directory) in handlers.iter().zip(std::iter::repeat(&config.handlers)) {
+        let Some(directory) = directory else { break };
+        let path = directory.join(format!("{name}.wasm"));
+        add("--handlers", &Mount::new(format!("/{name}"), path), &app);
+    }
+    problems.extend(duplicates(&mounts));
+    if !problems.is_empty() {
+        return Err(StartError::Config(problems));
+    }
+    let mut front = None;
+    if config.statics.is_empty() {
+        if !mounts.iter().any(|(prefix, ..)| prefix == "/static") {
+            let files =
+                html.clone().map(|html| ("/static".to_owned(), Target::Files(html), "html"));
+            mounts.extend(files);
+        }
+        front = html;
+    } else if mounts.iter().any(|mount| mount.0.is_empty() && !is_static_root(mount)) {
+        // Static files at `/` stand in front of an app there.
+        let at = mounts.iter().position(is_static_root);
+        if let Some((_, Target::Files(path), _)) = at.map(|at| mounts.remove(at)) {
+            front = Some(path);
+        }
+    }
+    let nothing = mounts.is_empty() && front.is_none() && config.handlers.is_none();
+    if nothing { Err(StartError::Nothing) } else { Ok(plan(config, mounts, front)) }
+}
+
+fn plan(config: &Config, mounts: Vec<Mounted>, front: Option<PathBuf>) -> Plan {
+    let route = |pattern, target: &Target, origin: &str| RoutePlan {
+        pattern,
+        methods: None,
+        limits: config.limits.clone(),
+        target: target.clone(),
+        origin: origin.to_owned(),
+    };
+    let mut routes = Vec::new();
+    for (prefix, target, flag) in &mounts {
+        if !prefix.is_empty() {
+            routes.push(route(prefix.clone(), target, flag));
+        }
+        routes.push(route(format!("{prefix}/*"), target, flag));
+    }
+    let tenant = TenantPlan {
+        name: TENANT.to_owned(),
+        hosts: vec![HostPattern::Any],
+        limits: config.limits.clone(),
+        front,
+        routes,
+        log: None,
+    };
+    Plan {
+        listen: vec![config.listen.clone()],
+        access_log: None,
+        limits: config.limits.clone(),
+        tenants: vec![tenant],
+    }
+}
+
+fn is_static_root((prefix, target, _): &Mounted) -> bool {
+    prefix.is_empty() && matches!(target, Target::Files(_))
+}
+
+/// A prefix without a slash at the end.
+fn normal(prefix: &str) -> Result<String, String> {
+    if !prefix.starts_with('/') {
+        return Err(format!("the prefix {prefix:?} must start with a slash"));
+    }
+    let trimmed = prefix.trim_end_matches('/');
+    let segments = trimmed.split('/').skip(1);
+    if segments.clone().any(|segment| matches!(segment, "" | "." | "..")) {
+        return Err(format!("the prefix {prefix:?} has an empty, `.` or `..` segment"));
+    }
+    if segments.clone().any(|segment| segment.starts_with(':') || segment.contains('*')) {
+        return Err(format!(
+            "the prefix {prefix:?} has a parameter or a wildcard: a prefix is literal"
+        ));
+    }
+    Ok(trimmed.to_owned())
+}
+
+/// A sentence for each prefix that two mounts claim. An app and static files
+/// may share `/`.
+fn duplicates(mounts: &[Mounted]) -> Vec<String> {
+    let mut first: HashMap<(&str, bool), &Target> = HashMap::new();
+    let mut problems = Vec::new();
+    for mount in mounts {
+        let (prefix, target, _) = mount;
+        if let Some(other) = first.insert((prefix, is_static_root(mount)), target) {
+            problems.push(format!(
+                "{prefix}/ is claimed twice, by {other} and by {target}: give one of them another prefix"
+            ));
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(apps: &[(&str, &str)], statics: &[(&str, &str)]) -> Config {
+        let mounts = |list: &[(&str, &str)]| {
+            list.iter().map(|(prefix, path)| Mount::new(*prefix, *path)).collect()
+        };
+        Config { apps: mounts(apps), statics: mounts(statics), ..Config::default() }
+    }
+
+    /// What stands in front, and each route with what answers it.
+    fn resolved(config: &Config, handlers: &[&str], html: bool) -> (Option<PathBuf>, Vec<String>) {
+        let handlers: Vec<String> = handlers.iter().map(|name| (*name).to_owned()).collect();
+        let mut plan = resolve(config, &handlers, html.then(|| "html".into())).unwrap();
+        let tenant = plan.tenants.remove(0);
+        let shown = |route: &RoutePlan| format!("{} {}", route.pattern, route.target);
+        (tenant.front, tenant.routes.iter().map(shown).collect())
+    }
+
+    #[test]
+    fn html_stands_in_front_and_at_static() {
+        let (front, routes) = resolved(&config(&[("/", "a.wasm")], &[]), &[], true);
+        assert_eq!(front, Some("html".into()));
+        assert_eq!(routes, ["/* a.wasm", "/static files in html", "/static/* files in html"]);
+    }
+
+    #[test]
+    fn html_leaves_static_to_who_asks_for_it() {
+        let (_, routes) = resolved(&config(&[("/static", "a.wasm")], &[]), &[], true);
+        assert_eq!(routes, ["/static a.wasm", "/static/* a.wasm"]);
+    }
+
+    #[test]
+    fn an_explicit_static_directory_replaces_html() {
+        let config = config(&[("/", "a.wasm")], &[("/assets/", "public")]);
+        let (front, routes) = resolved(&config, &[], true);
+        assert_eq!(front, None);
+        assert_eq!(routes, ["/* a.wasm", "/assets files in public", "/assets/* files in public"]);
+    }
+
+    #[test]
+    fn explicit_static_files_at_the_root_stand_in_front_of_an_app_there() {
+        let config = config(&[("/", "a.wasm")], &[("/", "public")]);
+        let (front, routes) = resolved(&config, &[], false);
+        assert_eq!((front, routes), (Some("public".into()), vec!["/* a.wasm".to_owned()]));
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let apps = [("blog", "a.wasm"), ("/x/../y", "b.wasm"), ("/c", "c.wasm"), ("/c/", "d.wasm")];
+        let Err(StartError::Config(problems)) = resolve(&config(&apps, &[]), &[], None) else {
+            panic!("there are problems");
+        };
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(problems[2].contains("c.wasm and by d.wasm"), "{problems:?}");
+    }
+
+    #[test]
+    fn handlers_answer_at_their_names() {
+        let config = Config { handlers: Some("guests".into()), ..Config::default() };
+        let (_, routes) = resolved(&config, &["hello"], false);
+        assert_eq!(routes, ["/hello guests/hello.wasm", "/hello/* guests/hello.wasm"]);
+    }
+}

@@ -1,0 +1,199 @@
+//! Reads a TOML document key by key and collects all that is wrong with it,
+//! each with its line, key, value and mend.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::schema::Key;
+
+/// A document that is read, and the problems found so far.
+pub(super) struct Document<'a> {
+    /// The file's name, for messages.
+    name: &'a str,
+    text: &'a str,
+    /// Where each line ends, in bytes.
+    ends: Vec<usize>,
+    problems: RefCell<Vec<(usize, String)>>,
+}
+
+/// A table of the document, with its place in it: `tenant[2].limits`.
+#[derive(Clone)]
+pub(super) struct Section<'a> {
+    document: &'a Document<'a>,
+    place: String,
+    table: &'a DeTable<'a>,
+    line: usize,
+}
+
+/// A value with its place.
+#[derive(Clone)]
+pub(super) struct Item<'a> {
+    document: &'a Document<'a>,
+    pub(super) place: String,
+    value: &'a Spanned<DeValue<'a>>,
+}
+
+impl<'a> Document<'a> {
+    pub(super) fn new(name: &'a str, text: &'a str) -> Document<'a> {
+        let ends = memchr::memchr_iter(b'\n', text.as_bytes()).collect();
+        Document { name, text, ends, problems: RefCell::default() }
+    }
+
+    /// Notes a mistake of syntax.
+    pub(super) fn syntax(&self, error: &toml::de::Error) {
+        let line = error.span().map_or(1, |span| self.line(&span));
+        self.note(line, error.message().replace('\n', ", "));
+    }
+
+    pub(super) fn root(&'a self, table: &'a DeTable<'a>) -> Section<'a> {
+        Section { document: self, place: String::new(), table, line: 1 }
+    }
+
+    fn note(&self, line: usize, what: impl std::fmt::Display) {
+        self.problems.borrow_mut().push((line, format!("{}:{line}: {what}", self.name)));
+    }
+
+    fn line(&self, span: &Range<usize>) -> usize {
+        self.ends.partition_point(|end| *end < span.start) + 1
+    }
+
+    /// All problems in the order of their lines.
+    pub(super) fn into_problems(self) -> Vec<String> {
+        let mut problems = self.problems.into_inner();
+        problems.sort();
+        problems.dedup();
+        problems.into_iter().map(|(_, text)| text).collect()
+    }
+}
+
+impl<'a> Section<'a> {
+    /// Notes keys that are none of these, each with the nearest that is.
+    pub(super) fn only(&self, keys: &[Key]) {
+        for key in self.table.keys() {
+            let name = key.get_ref().as_ref();
+            if keys.iter().any(|known| known.name == name) {
+                continue;
+            }
+            let near = keys
+                .iter()
+                .map(|known| (strsim::damerau_levenshtein(known.name, name), known.name));
+            let mend = match near.min() {
+                Some((distance, near)) if distance <= 3 && distance < name.chars().count() => {
+                    format!("did you mean {near}?")
+                }
+                _ => {
+                    let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
+                    format!("known are {}", names.join(", "))
+                }
+            };
+            let line = self.document.line(&key.span());
+            self.document.note(line, format!("{}: an unknown key; {mend}", self.at(name)));
+        }
+    }
+
+    pub(super) fn item(&self, key: &str) -> Option<Item<'a>> {
+        let value = self.table.get(key)?;
+        Some(Item { document: self.document, place: self.at(key), value })
+    }
+
+    /// A text, read further by `read`; what is wrong is noted.
+    pub(super) fn text<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.item(key)?.text(read)
+    }
+
+    pub(super) fn section(&self, key: &str) -> Option<Section<'a>> {
+        self.item(key)?.section()
+    }
+
+    /// The tables of an array of tables, or nothing.
+    pub(super) fn sections(&self, key: &str) -> Vec<Section<'a>> {
+        let items = self.item(key).map(|item| item.list()).unwrap_or_default();
+        items.into_iter().filter_map(|item| item.section()).collect()
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> {
+        self.table.keys().map(|key| key.get_ref().as_ref())
+    }
+
+    /// Notes what is wrong with the section as a whole.
+    pub(super) fn wrong(&self, why: impl std::fmt::Display) {
+        self.document.note(self.line, format!("{}: {why}", self.place));
+    }
+
+    /// The file and line where the section starts.
+    pub(super) fn origin(&self) -> String {
+        format!("{}:{}", self.document.name, self.line)
+    }
+
+    fn at(&self, key: &str) -> String {
+        if self.place.is_empty() { key.to_owned() } else { format!("{}.{key}", self.place) }
+    }
+}
+
+impl<'a> Item<'a> {
+    pub(super) fn text<T>(&self, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let Some(text) = self.value.get_ref().as_str() else {
+            return self.wrong("text in quotes is expected");
+        };
+        read(text).map_or_else(|why| self.wrong(why), Some)
+    }
+
+    /// A whole number, as text.
+    pub(super) fn number<T>(&self, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let Some(number) = self.value.get_ref().as_integer() else {
+            return self.wrong("a whole number without quotes is expected");
+        };
+        read(number.as_str()).map_or_else(|why| self.wrong(why), Some)
+    }
+
+    pub(super) fn list(&self) -> Vec<Item<'a>> {
+        let Some(list) = self.value.get_ref().as_array() else {
+            self.wrong::<()>("a list in brackets is expected");
+            return Vec::new();
+        };
+        let item = |(index, value)| Item {
+            document: self.document,
+            place: format!("{}[{index}]", self.place),
+            value,
+        };
+        list.iter().enumerate().map(item).collect()
+    }
+
+    fn section(&self) -> Option<Section<'a>> {
+        let Some(table) = self.value.get_ref().as_table() else {
+            return self.wrong("a table is expected");
+        };
+        let (document, place) = (self.document, self.place.clone());
+        Some(Section { document, place, table, line: self.line() })
+    }
+
+    /// Notes what is wrong with the value.
+    pub(super) fn wrong<T>(&self, why: impl std::fmt::Display) -> Option<T> {
+        let span = self.value.span();
+        let written = self.document.text.get(span).unwrap_or_default();
+        let line = self.line();
+        self.document.note(line, format!("{} = {}: {why}", self.place, short(written)));
+        None
+    }
+
+    fn line(&self) -> usize {
+        self.document.line(&self.value.span())
+    }
+}
+
+/// A value as it is written, on one line and not too long.
+fn short(written: &str) -> String {
+    const MOST: usize = 80;
+    let mut text: String = written.lines().next().unwrap_or_default().chars().take(MOST).collect();
+    if text.len() < written.len() {
+        text.push_str("...");
+    }
+    text
+}

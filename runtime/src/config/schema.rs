@@ -1,0 +1,133 @@
+//! The keys of `myweb.toml`: what the reader knows, and the JSON schema that
+//! editors complete the file with.
+
+use serde_json::{Map, Value, json};
+
+use crate::limits::Limits;
+use crate::limits::keys::{KEYS, Scope};
+
+/// A key of a table.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    kind: Kind,
+    help: &'static str,
+}
+
+enum Kind {
+    Text,
+    Number,
+    Texts,
+    /// The limits that can be set in this scope.
+    Limits(Scope),
+    Table(&'static [Key]),
+    Tables(&'static [Key]),
+}
+
+const fn key(name: &'static str, kind: Kind, help: &'static str) -> Key {
+    Key { name, kind, help }
+}
+
+/// The file itself.
+pub(super) const FILE: &[Key] = &[
+    key("listen", Kind::Texts, "addresses to listen on, HOST:PORT"),
+    key("access-log", Kind::Table(ACCESS_LOG), "where each request is written down"),
+    key(
+        "limits",
+        Kind::Limits(Scope::Server),
+        "limits of the server, and defaults of every tenant",
+    ),
+    key("tenant", Kind::Tables(TENANT), "an owner of hosts, routes and limits"),
+];
+
+pub(super) const ACCESS_LOG: &[Key] = &[
+    key("path", Kind::Text, "a file, opened again on SIGUSR1; standard output if left out"),
+    key("format", Kind::Text, "json (the default) or combined"),
+];
+
+pub(super) const TENANT: &[Key] = &[
+    key("name", Kind::Text, "names the tenant in logs: letters, digits, -, _ and ."),
+    key("hosts", Kind::Texts, "hosts: acme.example, *.acme.example, or * for all others"),
+    key("limits", Kind::Limits(Scope::Tenant), "limits of the tenant, and defaults of its routes"),
+    key("log", Kind::Text, "a file for the output of its guests; the server's log if left out"),
+    key("route", Kind::Tables(ROUTE), "a path, and what answers it"),
+];
+
+pub(super) const ROUTE: &[Key] = &[
+    key("path", Kind::Text, "/a, /a/:name for any one segment, /a/* for all below"),
+    key("methods", Kind::Texts, "methods that it answers; any if left out"),
+    key("app", Kind::Text, "a component, relative to this file"),
+    key("reuse", Kind::Number, "requests that one instance serves; 1 is fresh, the default"),
+    key("grants", Kind::Table(GRANTS), "what the app may reach"),
+    key("static", Kind::Text, "a directory of static files, relative to this file"),
+    key(
+        "redirect",
+        Kind::Text,
+        "another address; a final /* takes over what the path's /* matched",
+    ),
+    key("status", Kind::Number, "of a redirect: 301, 302, 303, 307 or 308, the default"),
+    key("limits", Kind::Limits(Scope::Route), "limits of the route"),
+];
+
+pub(super) const GRANTS: &[Key] =
+    &[key("files", Kind::Text, "a directory that the app may read and send")];
+
+/// The limits of a scope, as keys.
+pub(super) fn limit_keys(scope: Scope) -> Vec<Key> {
+    let known = KEYS.iter().filter(|limit| limit.scope >= scope);
+    known
+        .map(|limit| {
+            key(limit.name, if limit.is_count() { Kind::Number } else { Kind::Text }, limit.help)
+        })
+        .collect()
+}
+
+/// The JSON schema of the file (draft 2020-12), as text.
+pub fn json_schema() -> String {
+    let mut schema = table(FILE);
+    schema.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
+    schema.insert("title".to_owned(), "myweb.toml".into());
+    format!("{:#}\n", Value::Object(schema))
+}
+
+fn table(keys: &[Key]) -> Map<String, Value> {
+    let properties: Map<String, Value> =
+        keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    let table =
+        json!({ "type": "object", "additionalProperties": false, "properties": properties });
+    match table {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn property(key: &Key) -> Value {
+    let mut schema = match &key.kind {
+        Kind::Text => json!({ "type": "string" }),
+        Kind::Number => json!({ "type": "integer" }),
+        Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Table(keys) => Value::Object(table(keys)),
+        Kind::Tables(keys) => json!({ "type": "array", "items": table(keys) }),
+        Kind::Limits(scope) => Value::Object(limits(*scope)),
+    };
+    if let Value::Object(map) = &mut schema {
+        map.insert("description".to_owned(), key.help.into());
+    }
+    schema
+}
+
+fn limits(scope: Scope) -> Map<String, Value> {
+    let mut table = table(&limit_keys(scope));
+    if let Some(Value::Object(properties)) = table.get_mut("properties") {
+        for limit in KEYS.iter().filter(|limit| limit.scope >= scope) {
+            let shown = limit.show(&Limits::default());
+            if let (Some(Value::Object(property)), true) =
+                (properties.get_mut(limit.name), shown != "none")
+            {
+                let number = shown.parse::<u64>().ok().filter(|_| limit.is_count());
+                property
+                    .insert("default".to_owned(), number.map_or_else(|| shown.into(), Value::from));
+            }
+        }
+    }
+    table
+}

@@ -1,0 +1,63 @@
+//! What the machine can give, beside what the limits ask for.
+
+use crate::error::StartError;
+use crate::limits::Limits;
+use crate::units::Bytes;
+
+/// Mappings that a slot of the pool may take: the memory of an instance in its
+/// parts, and the stack.
+const MAPPINGS: usize = 3;
+/// Descriptors that are not connections: listeners, logs, components, roots.
+const DESCRIPTORS: usize = 64;
+
+/// Compares single limits with the machine. What all tenants together may ask
+/// for is not looked at: it is meant to be more than there is. The default of
+/// connections is lowered to what there is.
+///
+/// # Errors
+/// A limit is above what the machine can give; the message has both numbers.
+pub(crate) fn fit(limits: &mut Limits) -> Result<(), StartError> {
+    let descriptors = descriptors().map(|most| most.saturating_sub(DESCRIPTORS).max(1));
+    if limits.connections == Limits::default().connections {
+        limits.connections = limits.connections.min(descriptors.unwrap_or(usize::MAX));
+    }
+    let mut problems = Vec::new();
+    let mut most = |name: &str, asked: usize, there: Option<usize>, what: &str, mend: &str| {
+        if let Some(there) = there.filter(|there| asked > *there) {
+            problems
+                .push(format!("{name} = {asked}: the machine gives {there}, by {what}; {mend}"));
+        }
+    };
+    let maps = number_in("/proc/sys/vm/max_map_count").map(|maps| maps / MAPPINGS);
+    most("instances", limits.instances, maps, "vm.max_map_count", "lower it, or raise that");
+    let named = "the limit of open descriptors";
+    most("connections", limits.connections, descriptors, named, "lower it, or raise that");
+    if let Some(memory) = total_memory().filter(|memory| limits.memory > *memory) {
+        let (asked, memory) = (Bytes(limits.memory), Bytes(memory));
+        problems.push(format!("memory = {asked}: the machine has {memory}; lower it"));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(StartError::Config(problems)) }
+}
+
+/// Raises the limit of open descriptors to what the system allows.
+fn descriptors() -> Option<usize> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    // If it is not allowed, what is there counts.
+    let _ = setrlimit(Resource::Nofile, raised);
+    let limit = getrlimit(Resource::Nofile);
+    limit.current.map(|current| usize::try_from(current).unwrap_or(usize::MAX))
+}
+
+fn number_in(path: &str) -> Option<usize> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// Linux has it in a file; elsewhere it is not checked.
+fn total_memory() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib << 10)
+}

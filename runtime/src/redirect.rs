@@ -1,0 +1,73 @@
+//! Routes that lead elsewhere.
+
+use http::header::{self, HeaderValue};
+use http::{StatusCode, Uri};
+
+use crate::body::Body;
+use crate::request::Request;
+use crate::respond::Response;
+use crate::router::Found;
+
+/// An address that requests are sent on to.
+#[derive(Debug)]
+pub(crate) struct Redirect {
+    to: String,
+    status: StatusCode,
+}
+
+impl Redirect {
+    pub(crate) fn new(to: String, status: StatusCode) -> Redirect {
+        Redirect { to, status }
+    }
+
+    pub(crate) fn answer(&self, request: &Request, found: &Found) -> Response {
+        let mounted = found.script_name(&request.path).matches('/').count();
+        let location = location(&self.to, &request.uri, mounted);
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.status;
+        // What a client sent has passed as a target: it is a header value.
+        if let Ok(location) = HeaderValue::try_from(location) {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    }
+}
+
+/// The address, with the part of the target behind its first segments in place
+/// of a final `/*`, and with its query.
+fn location(to: &str, uri: &Uri, segments: usize) -> String {
+    let Some(base) = to.strip_suffix("/*") else { return to.to_owned() };
+    let mut location = base.to_owned();
+    for segment in uri.path().split('/').skip(1 + segments) {
+        location.push('/');
+        location.push_str(segment);
+    }
+    if location.starts_with("//") {
+        // SECURITY: two slashes would lead to another host.
+        location = format!("/{}", location.trim_start_matches('/'));
+    }
+    if let Some(query) = uri.query() {
+        location.push('?');
+        location.push_str(query);
+    }
+    location
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_is_taken_over_as_it_was_sent() {
+        for (to, uri, segments, expected) in [
+            ("/new", "/old/a?b", 1, "/new"),
+            ("/new/*", "/old/a%20b/c?d=e", 1, "/new/a%20b/c?d=e"),
+            ("https://b.example/*", "/x/y", 0, "https://b.example/x/y"),
+            ("/*", "/old//evil.example", 1, "/evil.example"),
+            ("/*", "/old/", 1, "/"),
+        ] {
+            let uri: Uri = uri.parse().unwrap();
+            assert_eq!(location(to, &uri, segments), expected, "{to} {uri}");
+        }
+    }
+}

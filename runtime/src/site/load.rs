@@ -1,0 +1,223 @@
+//! From a plan to a site: opens and compiles what the plan names. All that
+//! fails is told at once.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{AppKey, Shown, Site, TenantSite};
+use crate::capability::files::GrantedFiles;
+use crate::config::Plan;
+use crate::config::plan::{RoutePlan, Target, TenantPlan};
+use crate::error::{StartError, explain};
+use crate::files::Root;
+use crate::handler::{Handler, Route};
+use crate::hosts::Hosts;
+use crate::limits::Limits;
+use crate::observe::{AccessLog, LogThread};
+use crate::redirect::Redirect;
+use crate::router::Router;
+use crate::tenant::Tenant;
+use crate::wasm::{App, Component, Engine};
+
+/// A site, and what of it is the old one's because the new one is broken.
+pub(crate) struct Loaded {
+    pub(crate) site: Site,
+    pub(crate) kept: Vec<String>,
+}
+
+/// Loads all that a plan names. What the site before has loaded already is
+/// taken from there.
+///
+/// # Errors
+/// Whatever is missing or broken, each with the place that names it.
+pub(crate) fn load(
+    plan: &Plan,
+    engine: &Arc<Engine>,
+    logs: &LogThread,
+    before: Option<&Site>,
+) -> Result<Loaded, StartError> {
+    let mut loader = Loader {
+        engine,
+        logs,
+        before,
+        roots: HashMap::new(),
+        components: HashMap::new(),
+        apps: HashMap::new(),
+        problems: Vec::new(),
+        kept: Vec::new(),
+    };
+    let access_log = plan.access_log.as_ref().and_then(|plan| {
+        let sink = match &plan.path {
+            Some(path) => loader.sink(path)?,
+            None => logs.to_stdout(),
+        };
+        Some(Arc::new(AccessLog::new(sink, plan.format)))
+    });
+    let mut hosts = Hosts::default();
+    let mut tenants = Vec::new();
+    for tenant in &plan.tenants {
+        let site = Arc::new(loader.tenant(tenant));
+        for host in &tenant.hosts {
+            hosts.add(host.clone(), site.clone());
+        }
+        tenants.push(site);
+    }
+    if !loader.problems.is_empty() {
+        return Err(StartError::Config(loader.problems));
+    }
+    let Loader { components, apps, kept, .. } = loader;
+    let components = components.into_iter().filter_map(|(path, found)| Some((path, found?)));
+    let components = components.collect();
+    Ok(Loaded { site: Site { hosts, tenants, access_log, components, apps }, kept })
+}
+
+/// What is loaded so far, each thing once. `None` is what could not be loaded
+/// and has been told.
+struct Loader<'a> {
+    engine: &'a Arc<Engine>,
+    logs: &'a LogThread,
+    before: Option<&'a Site>,
+    roots: HashMap<PathBuf, Option<Arc<Root>>>,
+    components: HashMap<PathBuf, Option<Arc<Component>>>,
+    apps: HashMap<AppKey, Arc<App>>,
+    problems: Vec<String>,
+    kept: Vec<String>,
+}
+
+impl Loader<'_> {
+    fn tenant(&mut self, plan: &TenantPlan) -> TenantSite {
+        let tenant = self.owner(plan);
+        let mut router = Router::new();
+        let mut limits: Vec<Arc<Limits>> = vec![tenant.limits.clone()];
+        for route in &plan.routes {
+            let Some(handler) = self.handler(route, &tenant) else { continue };
+            let same = limits.iter().find(|limits| ***limits == route.limits).cloned();
+            let limits = same.unwrap_or_else(|| {
+                limits.push(Arc::new(route.limits.clone()));
+                limits[limits.len() - 1].clone()
+            });
+            let target = Route { name: route.pattern.as_str().into(), handler, limits };
+            router.add(&route.pattern, route.methods.clone(), target);
+        }
+        let front = plan.front.as_deref().and_then(|path| self.root(path, "--static"));
+        TenantSite { tenant, front, router, shown: shown(plan) }
+    }
+
+    /// The tenant that was there before, with what it uses, unless its limits
+    /// have changed.
+    fn owner(&mut self, plan: &TenantPlan) -> Arc<Tenant> {
+        let before = self.before.into_iter().flat_map(|site| &site.tenants);
+        let mut same = before.map(|site| &site.tenant).filter(|tenant| *tenant.name == *plan.name);
+        match same.find(|tenant| *tenant.limits == plan.limits) {
+            Some(tenant) => tenant.clone(),
+            None => {
+                let log = plan.log.as_deref().and_then(|path| self.sink(path));
+                Arc::new(Tenant::new(&plan.name, plan.limits.clone(), log))
+            }
+        }
+    }
+
+    fn handler(&mut self, route: &RoutePlan, tenant: &Arc<Tenant>) -> Option<Handler> {
+        match &route.target {
+            Target::Files(path) => self.root(path, &route.origin).map(Handler::Files),
+            Target::Redirect { to, status } => {
+                Some(Handler::Redirect(Arc::new(Redirect::new(to.clone(), *status))))
+            }
+            Target::App { path, reuse, files } => {
+                let component = self.component(path, &route.origin)?;
+                let granted = match files {
+                    Some(files) => GrantedFiles::of(self.root(files, &route.origin)?),
+                    None => GrantedFiles::default(),
+                };
+                let key = AppKey {
+                    content: component.content,
+                    tenant: tenant.name.to_string(),
+                    limits: route.limits.clone(),
+                    reuse: *reuse,
+                    files: files.clone(),
+                };
+                let before = self.before.and_then(|site| site.apps.get(&key));
+                let before = before.filter(|app| Arc::ptr_eq(&app.tenant, tenant)).cloned();
+                let app = self.apps.entry(key).or_insert_with(|| {
+                    let limits = Arc::new(route.limits.clone());
+                    let new = || App::new(component, limits, granted, *reuse, tenant.clone());
+                    before.unwrap_or_else(|| Arc::new(new()))
+                });
+                Some(Handler::App(app.clone()))
+            }
+        }
+    }
+
+    fn root(&mut self, path: &Path, origin: &str) -> Option<Arc<Root>> {
+        if let Some(root) = self.roots.get(path) {
+            return root.clone();
+        }
+        let root = Root::open(path).map(Arc::new);
+        let root = root.map_err(|error| self.problems.push(told(origin, &error))).ok();
+        self.roots.insert(path.to_owned(), root.clone());
+        root
+    }
+
+    /// The component in a file. On a reload, the old one goes on in place of a
+    /// broken one.
+    fn component(&mut self, path: &Path, origin: &str) -> Option<Arc<Component>> {
+        if let Some(component) = self.components.get(path) {
+            return component.clone();
+        }
+        let old = self.before.and_then(|site| site.components.get(path)).cloned();
+        let component = match self.compile(path) {
+            Ok(component) => Some(component),
+            Err(why) => {
+                let error = StartError::Component { path: path.to_owned(), why };
+                match &old {
+                    Some(_) => self.kept.push(error.to_string()),
+                    None => self.problems.push(told(origin, &error)),
+                }
+                old
+            }
+        };
+        self.components.insert(path.to_owned(), component.clone());
+        component
+    }
+
+    fn compile(&self, path: &Path) -> Result<Arc<Component>, String> {
+        let bytes = std::fs::read(path).map_err(|error| explain(&error))?;
+        let content = Component::content(&bytes);
+        let known = self.before.into_iter().flat_map(|site| site.components.values());
+        let mut known = known.chain(self.components.values().flatten());
+        match known.find(|component| component.content == content) {
+            Some(component) => Ok(component.clone()),
+            None => Component::new(self.engine, &bytes, content).map(Arc::new),
+        }
+    }
+
+    fn sink(&mut self, path: &Path) -> Option<crate::observe::Sink> {
+        let wrong = |error| format!("{}: {}", path.display(), explain(&error));
+        self.logs.file(path).map_err(|error| self.problems.push(wrong(error))).ok()
+    }
+}
+
+/// A problem with the place of the file that names the thing; what a flag names
+/// needs no place.
+fn told(origin: &str, error: &StartError) -> String {
+    if origin.contains(':') { format!("{origin}: {error}") } else { error.to_string() }
+}
+
+fn shown(plan: &TenantPlan) -> Shown {
+    let any = |methods: &Option<Vec<http::Method>>| match methods {
+        Some(methods) => methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(","),
+        None => "*".to_owned(),
+    };
+    let front = plan.front.iter().map(|path| {
+        ("GET,HEAD".to_owned(), "/".to_owned(), format!("files in {}", path.display()))
+    });
+    let routes = plan
+        .routes
+        .iter()
+        .map(|route| (any(&route.methods), route.pattern.clone(), route.target.to_string()));
+    Shown {
+        hosts: plan.hosts.iter().map(ToString::to_string).collect(),
+        routes: front.chain(routes).collect(),
+    }
+}

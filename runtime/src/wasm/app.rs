@@ -1,0 +1,100 @@
+//! A component with its tenant, grants and limits, and a request's way through
+//! one of its instances.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::component::Component;
+use super::convert;
+use super::instance::Instance;
+use super::meter;
+use super::pool::Pool;
+use crate::capability::files::GrantedFiles;
+use crate::error::GuestError;
+use crate::limits::Limits;
+use crate::request::Request;
+use crate::respond::Response;
+use crate::router::Found;
+use crate::tenant::Tenant;
+
+/// A component with its tenant, grants and limits.
+pub(crate) struct App {
+    pub(super) component: Arc<Component>,
+    pub(crate) tenant: Arc<Tenant>,
+    pub(super) limits: Arc<Limits>,
+    pub(super) files: GrantedFiles,
+    pool: Arc<Pool>,
+}
+
+impl App {
+    /// Mounts a component. `reuse` is how many requests one instance serves.
+    pub(crate) fn new(
+        component: Arc<Component>,
+        limits: Arc<Limits>,
+        files: GrantedFiles,
+        reuse: u32,
+        tenant: Arc<Tenant>,
+    ) -> App {
+        let pool = component.engine.pools.add(Pool::new(reuse, tenant.clone()));
+        App { component, tenant, limits, files, pool }
+    }
+
+    /// Answers a request with an instance of this app, within its limits.
+    pub(crate) async fn answer(
+        self: &Arc<App>,
+        request: &Arc<Request>,
+        body: Bytes,
+        found: Found,
+        route: &Arc<str>,
+    ) -> Result<Response, GuestError> {
+        let engine = &self.component.engine;
+        let _ticking = engine.clock.tick();
+        let (cpu, wall) = (self.limits.cpu, self.limits.wall);
+        let (app, of_guest, route) = (self.clone(), request.clone(), route.clone());
+        let run = async move {
+            let answer = app.run(&of_guest, &body, &found, route).await?;
+            convert::response(answer, &of_guest, &app)
+        };
+        let run = meter::run(run, cpu, request.clone(), &engine.background, &self.tenant);
+        tokio::time::timeout(wall, run).await.unwrap_or(Err(GuestError::WallExceeded(wall)))
+    }
+
+    /// Runs one instance. It goes back to the pool only if all went well: a
+    /// store that trapped or was cancelled is never entered again.
+    async fn run(
+        &self,
+        request: &Arc<Request>,
+        body: &[u8],
+        found: &Found,
+        route: Arc<str>,
+    ) -> Result<super::bindings::Answer, GuestError> {
+        let mut instance = match self.pool.take() {
+            Some(instance) => instance,
+            None => self.instantiate(request, &route).await?,
+        };
+        let answer = instance.answer(request, body, found, self, &route).await?;
+        self.pool.put(instance);
+        Ok(answer)
+    }
+
+    /// Makes an instance. If there is no slot or memory left for it, idle ones
+    /// make room: of all apps, or of this one.
+    async fn instantiate(
+        &self,
+        request: &Arc<Request>,
+        route: &Arc<str>,
+    ) -> Result<Instance, GuestError> {
+        loop {
+            let made = Instance::new(self, request, route).await;
+            let room = match &made {
+                Err(GuestError::PoolExhausted(_)) => self.component.engine.pools.evict(),
+                Err(GuestError::TenantMemory { .. }) => self.pool.evict(),
+                _ => false,
+            };
+            if !room {
+                return made;
+            }
+        }
+    }
+}

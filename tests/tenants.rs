@@ -1,0 +1,192 @@
+//! Many tenants in one process: hosts lead to the right one, and each is held
+//! to its own limits.
+
+use std::fs;
+
+use crate::config::folder;
+use crate::support::{Answer, Client, Server, test_guest};
+
+/// Two tenants with `misbehave` at all their paths, and the first's own lines.
+fn two(of_first: &str) -> (tempfile::TempDir, Server) {
+    let app = test_guest("misbehave");
+    let tenant = |name: &str, more: &str| {
+        format!(
+            "[[tenant]]\nname = \"{name}\"\nhosts = [\"{name}.example\", \"*.{name}.example\"]\n{more}\n\
+             [[tenant.route]]\npath = \"/*\"\napp = \"{app}\"\n"
+        )
+    };
+    let toml = tenant("first", of_first) + &tenant("second", "");
+    let folder = folder(&toml);
+    let server = Server::start_in(folder.path(), &["--max-cpu", "300ms", "--max-wall", "20s"]);
+    (folder, server)
+}
+
+fn get(client: &mut Client, host: &str, target: &str) -> Answer {
+    client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
+    client.read_answer().expect("an answer")
+}
+
+#[test]
+fn c3_a_host_leads_to_one_tenant_however_it_is_written() {
+    let (_folder, server) = two("");
+    for (request, status) in [
+        ("GET /ok HTTP/1.1\r\nHost: first.example", 200),
+        ("GET /ok HTTP/1.1\r\nHost: FIRST.Example.:80", 200),
+        ("GET /ok HTTP/1.1\r\nHost: x.y.first.example", 200),
+        ("GET http://first.example/ok HTTP/1.1\r\nHost: first.example", 200),
+        ("GET http://FIRST.example./ok HTTP/1.1\r\nHost: first.example", 200),
+        ("GET http://second.example/ok HTTP/1.1\r\nHost: first.example", 400),
+        ("GET http://first.example:81/ok HTTP/1.1\r\nHost: first.example", 400),
+        ("GET /ok HTTP/1.1\r\nHost: first.example\r\nHost: second.example", 400),
+        ("GET /ok HTTP/1.1\r\nHost: first.example, second.example", 400),
+        ("GET /ok HTTP/1.1\r\nHost: first.example@second.example", 400),
+        ("GET /ok HTTP/1.1\r\nHost: first.example..", 400),
+        ("GET /ok HTTP/1.1\r\nHost: f\u{ef}rst.example", 400),
+        ("GET /ok HTTP/1.1\r\nHost: unknown.example", 404),
+        ("GET /ok HTTP/1.1\r\nHost: notfirst.example", 404),
+        ("GET /ok HTTP/1.1\r\nHost: ", 404),
+    ] {
+        let mut client = server.connect();
+        client.send(format!("{request}\r\n\r\n").as_bytes());
+        assert_eq!(client.read_answer().map(|answer| answer.status), Some(status), "{request}");
+    }
+}
+
+#[test]
+fn rates_are_per_tenant_and_say_when_to_come_again() {
+    let (_folder, server) = two("limits = { rate = \"2/m\" }");
+    let mut client = server.connect();
+    assert_eq!(get(&mut client, "first.example", "/ok").status, 200);
+    assert_eq!(get(&mut client, "a.first.example", "/ok").status, 200);
+    let refused = get(&mut client, "first.example", "/ok");
+    let after: u32 =
+        refused.header("retry-after").and_then(|text| text.parse().ok()).expect("seconds");
+    assert!(refused.status == 429 && (1..=30).contains(&after), "{refused:?}");
+    assert_eq!(get(&mut client, "second.example", "/ok").status, 200);
+}
+
+#[test]
+fn c4_a_tenant_that_takes_all_its_places_is_refused_and_others_are_served() {
+    let (_folder, server) = two("limits = { concurrency = 3, queue = 2, queue-time = \"100ms\" }");
+    let mut sleeping: Vec<Client> = (0..3).map(|_| server.connect()).collect();
+    for client in &mut sleeping {
+        client.send(b"GET /sleep?ms=60000 HTTP/1.1\r\nHost: first.example\r\n\r\n");
+        server.wait_for_log("began");
+    }
+    let mut client = server.connect();
+    for _ in 0..3 {
+        let refused = get(&mut client, "first.example", "/ok");
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+        assert_eq!(get(&mut client, "second.example", "/ok").status, 200);
+    }
+    drop(sleeping);
+    // The places are free once the server has seen that the clients left.
+    while get(&mut client, "first.example", "/ok").status != 200 {}
+}
+
+#[test]
+fn a5_the_memory_of_a_tenant_is_bounded_over_all_its_instances() {
+    let (_folder, server) = two("limits = { memory = \"16MiB\", tenant-memory = \"20MiB\" }");
+    let mut client = server.connect();
+    let mut holding = server.connect();
+    holding.send(b"GET /hold?mib=12 HTTP/1.1\r\nHost: first.example\r\n\r\n");
+    server.wait_for_log("holds");
+    assert_eq!(get(&mut client, "first.example", "/hold?mib=12").status, 507);
+    assert_eq!(get(&mut client, "first.example", "/ok").status, 200);
+    assert_eq!(get(&mut client, "second.example", "/huge?mib=20").status, 200);
+    // A body counts, too.
+    let body = vec![b'x'; 8 << 20];
+    let head = format!(
+        "POST /ok HTTP/1.1\r\nHost: first.example\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    client.send(&[head.as_bytes(), &body].concat());
+    assert_eq!(client.read_answer().expect("an answer").status, 503);
+}
+
+#[test]
+fn a_client_that_leaves_stops_its_guest() {
+    let (_folder, server) =
+        two("limits = { cpu = \"60s\", concurrency = 1, queue-time = \"10s\" }");
+    let mut client = server.connect();
+    client.send(b"GET /loop HTTP/1.1\r\nHost: first.example\r\n\r\n");
+    server.wait_for_log("began");
+    drop(client);
+    assert_eq!(get(&mut server.connect(), "first.example", "/ok").status, 200);
+}
+
+#[test]
+fn idle_instances_of_one_app_make_room_for_another() {
+    let app = test_guest("misbehave");
+    let arguments = [
+        "--app",
+        &format!("/a={app}"),
+        "--app",
+        &format!("/b={app}"),
+        "--reuse",
+        "1000",
+        "--instances",
+        "2",
+        "--max-concurrency",
+        "2",
+    ];
+    let server = Server::start(&arguments);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| assert_eq!(server.get("/a/sleep?ms=100").status, 200));
+        }
+    });
+    assert_eq!(server.get("/b/ok").status, 200);
+}
+
+#[test]
+fn each_request_has_a_line_in_the_access_log() {
+    let app = test_guest("misbehave");
+    let toml = "[access-log]\npath = \"access.log\"\n[[tenant]]\nname = \"a\"\nhosts = [\"a.example\"]\nlog = \"a.log\"\n\
+         [limits]\ncpu = \"100ms\"\n";
+    let route = format!(
+        "[[tenant.route]]\npath = \"/app/*\"\napp = \"{app}\"\nlimits = {{ log = \"1KiB\" }}\n"
+    );
+    let toml = toml.replace("[limits]", &format!("{route}[limits]"));
+    let folder = folder(&toml);
+    let mut server = Server::start_in(folder.path(), &[]);
+    let mut client = server.connect();
+    let said = get(&mut client, "a.example", "/app/print?text=a%0d%1b%5b31mb");
+    assert_eq!(said.status, 200);
+    assert_eq!(get(&mut client, "a.example", "/app/flood?lines=1000").status, 200);
+    assert_eq!(get(&mut client, "a.example", "/app/loop").status, 504);
+    assert_eq!(get(&mut client, "b.example", "/app/ok\"").status, 404);
+    fs::rename(folder.path().join("access.log"), folder.path().join("access.1")).expect("a move");
+    server.signal("USR1");
+    // The next line is in a new file: its arrival shows that it was opened again.
+    while !folder.path().join("access.log").exists() {
+        get(&mut client, "a.example", "/app/ok");
+    }
+    drop(client);
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    let log = fs::read_to_string(folder.path().join("access.1")).expect("the access log");
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines[0]["tenant"], "a");
+    assert_eq!(lines[0]["route"], "/app/*");
+    assert_eq!(lines[0]["bytes_out"], 3);
+    assert!(lines[0]["memory"].as_u64().is_some_and(|bytes| bytes >= 1 << 20), "{}", lines[0]);
+    assert!(lines[1]["log_dropped"].as_u64().is_some_and(|bytes| bytes > 0), "{}", lines[1]);
+    assert_eq!(lines[2]["status"], 504);
+    assert!(lines[2]["cpu_us"].as_u64().is_some_and(|cpu| cpu >= 100_000), "{}", lines[2]);
+    assert_eq!((&lines[3]["tenant"], &lines[3]["status"]), (&serde_json::Value::Null, &404.into()));
+    let guests = fs::read_to_string(folder.path().join("a.log")).expect("the tenant's log");
+    assert!(guests.contains("tenant a route /app/* request "), "{guests}");
+    assert!(guests.contains("guest: a\\r\\u{1b}[31mb"), "{guests}");
+    assert!(guests.contains("bytes of output dropped"), "{guests}");
+}
+
+#[test]
+fn redirects_take_over_the_rest() {
+    let toml = "[[tenant]]\nname = \"a\"\nhosts = [\"*\"]\n[[tenant.route]]\npath = \"/old/*\"\nredirect = \"/new/*\"\nstatus = 301\n";
+    let folder = folder(toml);
+    let server = Server::start_in(folder.path(), &[]);
+    let answer = server.get("/old/a%20b?c=d");
+    assert_eq!((answer.status, answer.header("location")), (301, Some("/new/a%20b?c=d")));
+}

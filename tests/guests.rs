@@ -77,7 +77,7 @@ fn headers_of_the_connection_are_the_servers() {
         ("upgrade", "h2c"),
         ("te", "trailers"),
         ("trailer", "x"),
-        ("proxy-connection", "close"),
+        ("Proxy-Connection", "close"),
     ] {
         let answer = client.get(&format!("/header?name={name}&value={value}"));
         assert_eq!((answer.status, answer.header(name)), (200, None), "{name}");
@@ -114,6 +114,8 @@ fn a_reused_instance_is_dropped_after_a_fault() {
     assert_eq!(server.get("/calls").text(), "2\n");
     assert_eq!(server.get("/panic").status, 500);
     assert_eq!(server.get("/calls").text(), "1\n");
+    assert_eq!(server.get("/grow").status, 200, "it was refused memory, and went on");
+    assert_eq!(server.get("/panic").status, 500, "which is not why it fails now");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::support::{Server, guest};
 const CONNECTIONS: usize = 4;
 
 /// Resident memory in bytes, and open descriptors.
-fn usage(server: &Server) -> (u64, usize) {
+pub fn usage(server: &Server) -> (u64, usize) {
     let process = format!("/proc/{}", server.pid());
     let statm = fs::read_to_string(format!("{process}/statm")).expect("Linux");
     let pages: u64 = statm.split(' ').nth(1).and_then(|text| text.parse().ok()).expect("pages");

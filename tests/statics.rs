@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use crate::soak::usage;
 use crate::support::{Server, guest, root};
 
 #[test]
@@ -19,7 +20,7 @@ fn html_is_in_front_of_the_app_and_at_static() {
     assert_eq!(server.get("/index.c").status, 404);
     assert_eq!(server.get("/static/sayhello").status, 404);
     let refused = server.request("POST", "/static/index.html", "", b"x");
-    assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
+    assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
 }
 
 #[test]
@@ -95,9 +96,48 @@ fn large_files_arrive_whole_and_leave_little_in_memory() {
     fs::write(folder.path().join("large.bin"), &bytes).expect("a file");
     fs::write(folder.path().join("empty.txt"), "").expect("a file");
     let server = Server::start_in(folder.path(), &["--static", "."]);
-    let large = server.get("/large.bin");
+    let (before, _) = usage(&server);
+    let mut client = server.connect();
+    client.send(b"GET /large.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let first = client.read(1 << 20);
+    let (after, _) = usage(&server);
+    assert!(after < before + (4 << 20), "{before} bytes of memory grew to {after}");
+    let head = first.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") + 4;
+    let left = client.read(bytes.len() + head - first.len());
+    assert!(bytes.starts_with(&first[head..]) && bytes.ends_with(&left));
+    let large = server.request("HEAD", "/large.bin", "", b"");
     assert_eq!(large.header("content-type"), Some("application/octet-stream"));
-    assert!(large.body == bytes);
     let empty = server.get("/empty.txt");
     assert_eq!((empty.status, empty.body.len()), (200, 0));
+}
+
+#[test]
+fn a_directory_is_led_to_with_its_slash() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir_all(folder.path().join("sub/empty")).expect("a folder");
+    fs::write(folder.path().join("sub/index.html"), "index").expect("a file");
+    let server = Server::start_in(folder.path(), &["--static", "/assets=."]);
+    let lead = server.get("/assets/sub?x=1");
+    assert_eq!((lead.status, lead.header("location")), (308, Some("/assets/sub/?x=1")));
+    assert_eq!(server.get("/assets/sub/").text(), "index");
+    assert_eq!(server.get("/assets/sub/empty").status, 404);
+    let server = Server::start_in(folder.path(), &["--static", "/assets=sub"]);
+    assert_eq!(server.get("/assets").header("location"), Some("/assets/"));
+    let options = server.request("OPTIONS", "/assets/", "", b"");
+    assert_eq!((options.status, options.header("allow")), (204, Some("GET, HEAD, OPTIONS")));
+}
+
+#[test]
+fn a_file_that_the_system_does_not_give_is_not_taken_for_missing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("a.txt"), "a").expect("a file");
+    let server = Server::start_in(folder.path(), &["--static", "."]);
+    let mut client = server.connect();
+    assert_eq!(client.get("/a.txt").status, 200);
+    let pid = server.pid().to_string();
+    let limited =
+        std::process::Command::new("prlimit").args(["--pid", &pid, "--nofile=3"]).status();
+    assert!(limited.expect("prlimit runs").success());
+    assert_eq!(client.get("/a.txt").status, 503);
+    server.wait_for_log("a.txt\" cannot be read");
 }

@@ -219,7 +219,7 @@ impl Client {
     fn read_answer_to(&mut self, method: &str) -> Option<Answer> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            if self.stream.read_line(&mut head).ok()? == 0 {
+            if in_time(self.stream.read_line(&mut head))? == 0 {
                 assert_eq!(head, "", "the server closed within a head");
                 return None;
             }
@@ -236,6 +236,22 @@ impl Client {
 
     /// Whether the server closes, with nothing more to read.
     pub fn is_closed(&mut self) -> bool {
-        matches!(self.stream.read(&mut [0; 1]), Ok(0) | Err(_))
+        matches!(in_time(self.stream.read(&mut [0; 1])), Some(0) | None)
     }
+
+    /// Reads so many bytes of what comes.
+    pub fn read(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).expect("so many bytes");
+        bytes
+    }
+}
+
+/// What was read, or `None` if the server broke the connection off. That it
+/// does nothing at all is never what a test waits for.
+fn in_time<T>(read: std::io::Result<T>) -> Option<T> {
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    let late = |error: &std::io::Error| matches!(error.kind(), WouldBlock | TimedOut);
+    assert!(!read.as_ref().is_err_and(late), "the server did not answer and did not close");
+    read.ok()
 }

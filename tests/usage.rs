@@ -93,7 +93,7 @@ fn a_changed_component_is_swapped_in_and_a_broken_one_is_not() {
     let new = folder.path().join("new");
     fs::copy(guest("show_time"), &new).expect("a copy");
     fs::rename(&new, &app).expect("a move");
-    server.wait_for_log(" reloaded");
+    server.wait_for_log("INFO reloaded");
     assert!(server.get("/").text().ends_with(" GMT\n"));
 }
 
@@ -103,7 +103,7 @@ fn a_new_handler_of_a_watched_directory_answers() {
     let server = Server::start_in(folder.path(), &["--handlers", ".", "--watch"]);
     assert_eq!(server.get("/say_hello").status, 404);
     fs::copy(guest("say_hello"), folder.path().join("say_hello.wasm")).expect("a copy");
-    server.wait_for_log("reloaded");
+    server.wait_for_log("INFO reloaded");
     assert_eq!(server.get("/say_hello").text(), "Hello, world!\n");
     assert!(root().exists());
 }

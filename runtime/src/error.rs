@@ -89,6 +89,8 @@ pub(crate) enum Refusal {
     BodyBroken,
     #[error("nothing is mounted here")]
     NotFound,
+    #[error("the file {path:?} cannot be read: {error}")]
+    Unreadable { path: String, error: io::Error },
     #[error("the method is not one of {allow:?}")]
     MethodNotAllowed { allow: Vec<Method> },
     #[error("the method {0} is not known here")]

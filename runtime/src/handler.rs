@@ -10,7 +10,7 @@ use crate::limits::Limits;
 use crate::observe::Visit;
 use crate::redirect::Redirect;
 use crate::request::{Payload, Request};
-use crate::respond::Response;
+use crate::respond::{self, Response};
 use crate::router::Found;
 use crate::tenant::{Taken, Tenant};
 use crate::wasm::App;
@@ -59,21 +59,22 @@ impl Route {
                 Ok(answer?)
             }
             Handler::Files(root) => {
-                only_reads(&request.method)?;
-                let file = root.find(found.path_info(&request.path)).ok_or(Refusal::NotFound)?;
-                Ok(files::send(file, request))
+                if request.method == Method::OPTIONS {
+                    return Ok(respond::options(&OF_FILES));
+                }
+                if !reads(&request.method) {
+                    return Err(Refusal::MethodNotAllowed { allow: OF_FILES.to_vec() });
+                }
+                let path = found.path_info(&request.path);
+                files::answer(root, path, request)?.ok_or(Refusal::NotFound)
             }
             Handler::Redirect(redirect) => Ok(redirect.answer(request, &found)),
         }
     }
 }
 
-fn only_reads(method: &Method) -> Result<(), Refusal> {
-    if reads(method) {
-        return Ok(());
-    }
-    Err(Refusal::MethodNotAllowed { allow: vec![Method::GET, Method::HEAD] })
-}
+/// What can be done with static files.
+const OF_FILES: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 
 /// Whether a method asks for what is there.
 pub(crate) fn reads(method: &Method) -> bool {

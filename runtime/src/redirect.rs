@@ -22,15 +22,24 @@ impl Redirect {
 
     pub(crate) fn answer(&self, request: &Request, found: &Found) -> Response {
         let mounted = found.script_name(&request.path).matches('/').count();
-        let location = location(&self.to, &request.uri, mounted);
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = self.status;
-        // What a client sent has passed as a target: it is a header value.
-        if let Ok(location) = HeaderValue::try_from(location) {
-            response.headers_mut().insert(header::LOCATION, location);
-        }
-        response
+        answer(location(&self.to, &request.uri, mounted), self.status)
     }
+}
+
+/// The answer to a directory that was named without the slash at its end.
+pub(crate) fn with_slash(request: &Request) -> Response {
+    let query = request.uri.query().map_or(String::new(), |query| format!("?{query}"));
+    answer(format!("{}/{query}", request.uri.path()), StatusCode::PERMANENT_REDIRECT)
+}
+
+fn answer(location: String, status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    // What a client sent has passed as a target: it is a header value.
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
 }
 
 /// The address, with the part of the target behind its first segments in place

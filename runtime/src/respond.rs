@@ -17,6 +17,12 @@ pub(crate) type Response = http::Response<Body>;
 /// Seconds after which a client may try again when there was no room.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
+/// Whether answers of a status have no body (RFC 9110 sections 15.3.5, 15.3.6
+/// and 15.4.5).
+pub(crate) fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
 /// What of a request an error's answer depends on, kept from before it is
 /// checked.
 pub(crate) struct Asked {
@@ -38,10 +44,9 @@ impl Asked {
 pub(crate) fn refuse(refusal: &Refusal, asked: &Asked, visit: &Visit) -> Response {
     let status = status(refusal);
     // What any client can bring about is no error of the server or of a guest.
-    if let Refusal::Guest(error) = refusal {
-        tracing::error!("{visit}: {error}");
-    } else {
-        tracing::debug!("{visit}: {refusal}");
+    match refusal {
+        Refusal::Guest(_) | Refusal::Unreadable { .. } => tracing::error!("{visit}: {refusal}"),
+        _ => tracing::debug!("{visit}: {refusal}"),
     }
     let (kind, text) = page(status, asked.json, &visit.id);
     let length = text.len();
@@ -53,10 +58,7 @@ pub(crate) fn refuse(refusal: &Refusal, asked: &Asked, visit: &Visit) -> Respons
     headers.insert(header::CONTENT_LENGTH, length.into());
     match refusal {
         Refusal::MethodNotAllowed { allow } => {
-            let names: Vec<&str> = allow.iter().map(Method::as_str).collect();
-            if let Ok(allow) = HeaderValue::try_from(names.join(", ")) {
-                headers.insert(header::ALLOW, allow);
-            }
+            headers.extend(allow_header(allow));
         }
         Refusal::TooManyRequests(after) => {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
@@ -78,6 +80,19 @@ pub(crate) fn refuse(refusal: &Refusal, asked: &Asked, visit: &Visit) -> Respons
     response
 }
 
+/// The answer to `OPTIONS`.
+pub(crate) fn options(allow: &[Method]) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().extend(allow_header(allow));
+    response
+}
+
+fn allow_header(allow: &[Method]) -> Option<(header::HeaderName, HeaderValue)> {
+    let names: Vec<&str> = allow.iter().map(Method::as_str).collect();
+    Some((header::ALLOW, HeaderValue::try_from(names.join(", ")).ok()?))
+}
+
 fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::BadRequest(_) | Refusal::BodyBroken => StatusCode::BAD_REQUEST,
@@ -87,6 +102,8 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
         Refusal::NotFound => StatusCode::NOT_FOUND,
         Refusal::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+        // Too many open files, or a disk that fails: it may be over soon.
+        Refusal::Unreadable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
         Refusal::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Overloaded { .. } | Refusal::TenantMemory { .. } => {

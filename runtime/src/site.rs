@@ -72,7 +72,7 @@ impl Site {
         visit.tenant = Some(tenant.clone());
         request.check_size(&tenant.limits)?;
         tenant.check_rate(request.remote.ip())?;
-        if let Some(response) = site.answer_from_front(&request) {
+        if let Some(response) = site.answer_from_front(&request)? {
             return Ok(response);
         }
         let (route, found) = site.router.find(&request.path, &request.method)?;
@@ -82,9 +82,11 @@ impl Site {
 }
 
 impl TenantSite {
-    fn answer_from_front(&self, request: &Request) -> Option<Response> {
-        let front = self.front.as_ref().filter(|_| reads(&request.method))?;
-        Some(files::send(front.find(&request.path)?, request))
+    fn answer_from_front(&self, request: &Request) -> Result<Option<Response>, Refusal> {
+        match self.front.as_ref().filter(|_| reads(&request.method)) {
+            Some(front) => files::answer(front, &request.path, request),
+            None => Ok(None),
+        }
     }
 }
 

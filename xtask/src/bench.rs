@@ -1,7 +1,9 @@
 //! Measuring, always beside a peer in the same run: the server on one core, the
 //! load on the other.
 
+mod isolation;
 mod load;
+mod open_loop;
 mod peers;
 mod process;
 mod report;
@@ -24,6 +26,12 @@ const UNDER_LOAD: Duration = Duration::from_secs(5);
 struct Row {
     name: &'static str,
     samples: Vec<Sample>,
+}
+
+/// `cargo xtask bench isolation`: what a tenant notices of what another does.
+pub(crate) fn isolation() -> Result<()> {
+    build::all()?;
+    isolation::run()
 }
 
 /// `cargo xtask bench hello`: what a handler costs beside bare hyper.

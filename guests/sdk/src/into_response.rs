@@ -103,7 +103,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
 
 impl<B: IntoResponse> IntoResponse for (u16, B) {
     fn into_response(self) -> Response {
-        self.1.into_response().with_status(self.0)
+        self.1.into_response().unless_failed(|response| response.with_status(self.0))
     }
 }
 
@@ -116,12 +116,15 @@ where
 {
     fn into_response(self) -> Response {
         let (status, headers, body) = self;
-        let mut response = body.into_response().with_status(status);
-        let given: Vec<(String, Vec<u8>)> =
-            headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        response.headers.retain(|(own, _)| !given.iter().any(|(n, _)| n.eq_ignore_ascii_case(own)));
-        response.headers.extend(given);
-        response
+        body.into_response().unless_failed(|response| {
+            let mut response = response.with_status(status);
+            let given: Vec<(String, Vec<u8>)> =
+                headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+            let replaced = |own: &str| given.iter().any(|(name, _)| name.eq_ignore_ascii_case(own));
+            response.headers.retain(|(own, _)| !replaced(own));
+            response.headers.extend(given);
+            response
+        })
     }
 }
 
@@ -150,6 +153,14 @@ mod tests {
             assert_eq!((response.status(), response.header("content-type")), (200, kind));
             assert_eq!(response.text(), body);
         }
+    }
+
+    #[test]
+    fn a_failure_stays_one_whatever_is_put_around_it() {
+        let fails = || Json(std::collections::HashMap::from([((1, 2), 3)]));
+        assert_eq!((200, fails()).into_response().status(), 500);
+        let response = (200, [("content-type", "application/json")], fails()).into_response();
+        assert_eq!((response.status(), response.header("content-type")), (500, Some(TEXT)));
     }
 
     #[test]

@@ -47,6 +47,11 @@ impl Response {
         self
     }
 
+    /// The answer changed, unless it is a failure already: that one stays.
+    pub(crate) fn unless_failed(self, change: impl FnOnce(Response) -> Response) -> Response {
+        if self.cause.is_some() { self } else { change(self) }
+    }
+
     /// The status code.
     pub fn status(&self) -> u16 {
         self.status

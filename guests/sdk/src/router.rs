@@ -96,15 +96,16 @@ impl<'a> Router<'a> {
                 env.params.extend(params);
                 return (route.handler)(env);
             }
-            allowed.push(route.method);
-            if route.method == "GET" {
-                allowed.push("HEAD");
+            let head = (route.method == "GET").then_some("HEAD");
+            for method in [route.method].into_iter().chain(head) {
+                if !allowed.contains(&method) {
+                    allowed.push(method);
+                }
             }
         }
         if allowed.is_empty() {
             return Error::not_found("Not found").into_response();
         }
-        allowed.dedup();
         Error::new(405, "Method not allowed")
             .into_response()
             .with_header("allow", allowed.join(", "))
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_wrong_method_is_told_the_right_ones() {
-        let router = Router::new().get("/a", |_| "got").put("/a", |_| "put");
+        let router = Router::new().get("/a", |_| "got").put("/a", |_| "put").get("/:b", |_| "");
         assert_eq!(router.handle(Env::new("PUT", "/a", Vec::new())).text(), "put");
         assert_eq!(router.handle(Env::new("HEAD", "/a", Vec::new())).text(), "got");
         let refused = router.handle(Env::post("/a", ""));

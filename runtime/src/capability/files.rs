@@ -4,8 +4,9 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use super::log::excerpt;
 use crate::error::explain;
-use crate::files::{OpenFile, Root};
+use crate::files::{Found, OpenFile, Root};
 
 /// The files granted to an app; none by default.
 #[derive(Clone, Default)]
@@ -29,7 +30,11 @@ impl GrantedFiles {
     /// Opens a file, to be sent.
     pub(crate) fn find(&self, path: &str) -> Result<OpenFile, Denied> {
         let root = self.0.as_ref().ok_or(Denied::NotGranted)?;
-        root.find(path).ok_or(Denied::NotFound)
+        match root.find(path) {
+            Ok(Some(Found::File(file))) => Ok(file),
+            Ok(_) => Err(Denied::NotFound),
+            Err(error) => Err(unreadable(path, &error)),
+        }
     }
 
     /// Reads a file of at most `most` bytes.
@@ -41,12 +46,15 @@ impl GrantedFiles {
         }
         let mut bytes = Vec::with_capacity(length);
         let limit = u64::try_from(most).unwrap_or(u64::MAX);
-        found.file.take(limit).read_to_end(&mut bytes).map_err(|error| {
-            tracing::warn!("{path}: {}", explain(&error));
-            Denied::Unreadable
-        })?;
+        let read = found.file.take(limit).read_to_end(&mut bytes);
+        read.map_err(|error| unreadable(path, &error))?;
         Ok(bytes)
     }
+}
+
+fn unreadable(path: &str, error: &std::io::Error) -> Denied {
+    tracing::warn!("{}: {}", excerpt(path), explain(error));
+    Denied::Unreadable
 }
 
 impl Denied {

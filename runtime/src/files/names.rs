@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
@@ -27,7 +28,8 @@ pub(super) struct Names {
 
 #[derive(Debug)]
 struct Known {
-    names: HashSet<Box<str>>,
+    /// None: there are too many.
+    names: Option<Arc<HashSet<Box<str>>>>,
     /// The directory's time of change, if the list can be trusted while it
     /// stays.
     changed: Option<SystemTime>,
@@ -40,12 +42,18 @@ impl Names {
     pub(super) fn may_have(&self, dir: &Dir, name: &str) -> bool {
         let known = self.known.load();
         if let Some(known) = known.as_ref().filter(|known| known.looked.elapsed() < LOOK_AGAIN) {
-            return known.names.contains(name);
+            return known.may_have(name);
         }
         let looked = look(dir, known.as_deref());
-        let may = looked.as_ref().is_none_or(|known| known.names.contains(name));
+        let may = looked.as_ref().is_none_or(|known| known.may_have(name));
         self.known.store(looked.map(Into::into));
         may
+    }
+}
+
+impl Known {
+    fn may_have(&self, name: &str) -> bool {
+        self.names.as_ref().is_none_or(|names| names.contains(name))
     }
 }
 
@@ -57,7 +65,7 @@ fn look(dir: &Dir, known: Option<&Known>) -> Option<Known> {
         return Some(Known { names: known.names.clone(), changed: known.changed, looked: now });
     }
     let age = SystemTime::now().duration_since(changed).unwrap_or_default();
-    let names = list(dir).ok()??;
+    let names = list(dir).ok()?.map(Arc::new);
     Some(Known { names, changed: (age > SETTLED).then_some(changed), looked: now })
 }
 
@@ -71,4 +79,23 @@ fn list(dir: &Dir) -> io::Result<Option<HashSet<Box<str>>>> {
         }
     }
     Ok(Some(names))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cap_std::ambient_authority;
+
+    #[test]
+    fn too_many_names_are_counted_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in 0..=MOST {
+            std::fs::write(folder.path().join(file.to_string()), "").unwrap();
+        }
+        let dir = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
+        let names = Names::default();
+        assert!(names.may_have(&dir, "nothing"));
+        let known = names.known.load_full().unwrap();
+        assert!(known.names.is_none(), "it is known that there are too many");
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use http::header::HeaderValue;
 
 /// What a path that ends with a slash names.
-const INDEX: &str = "index.html";
+pub(super) const INDEX: &str = "index.html";
 
 /// The file that a decoded path names, relative to the root, or `None` if it
 /// may name none: an empty segment, a dot at a segment's start (`..` and hidden

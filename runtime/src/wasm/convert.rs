@@ -12,7 +12,7 @@ use crate::capability::log::excerpt;
 use crate::error::GuestError;
 use crate::files;
 use crate::request::Request;
-use crate::respond::Response;
+use crate::respond::{Response, has_no_body};
 
 /// Headers of one connection, not of the answer (RFC 9110 section 7.6.1). The
 /// server has its own.
@@ -108,8 +108,7 @@ fn whole(
         let (declared, length) = (declared.unwrap_or_default(), bytes.len());
         return Err(invalid(format!("content-length {declared} for a body of {length} bytes")));
     }
-    // 204 and 304 have no body (RFC 9110 sections 15.3.5 and 15.4.5).
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let bodiless = has_no_body(status);
     let mut response =
         Response::new(if head || bodiless { Body::empty() } else { bytes.clone().into() });
     if head && !bodiless {

@@ -50,6 +50,16 @@ impl Site {
         Peer { name, command, directory: self.folder.clone(), path, address }
     }
 
+    /// The component of a guest that is shown.
+    pub(crate) fn guest(&self, name: &str) -> String {
+        self.root.join(format!("guests/{name}.wasm")).display().to_string()
+    }
+
+    /// The component of a guest that only tests use.
+    pub(crate) fn test_guest(&self, name: &str) -> String {
+        self.root.join(format!("target/wasm32-wasip2/guest/{name}.wasm")).display().to_string()
+    }
+
     fn built(&self, path: &str) -> String {
         self.root.join("target/release").join(path).display().to_string()
     }
@@ -57,7 +67,7 @@ impl Site {
     /// Our server, with an app at / and `html` in front of it, as it is used.
     fn ours(&self, name: &'static str, path: &'static str, more: &[&str]) -> Peer {
         let server = self.built("myweb-run");
-        let app = self.root.join("guests/hello.wasm").display().to_string();
+        let app = self.guest("hello");
         let command = [&[server.as_str(), "--addr", "127.0.0.1:0", "--app", &app], more].concat();
         self.peer(name, &command, path, Address::OnStderr)
     }
@@ -92,10 +102,24 @@ fn wasmtime_serve(site: &Site) -> Option<Peer> {
         eprintln!("without wasmtime: {:?} is not wasmtime 48", version.trim());
         return None;
     }
-    let guest = site.root.join("target/wasm32-wasip2/guest/wasi_http_hello.wasm");
-    let guest = guest.display().to_string();
+    let guest = site.test_guest("wasi_http_hello");
     let command = ["wasmtime", "serve", "-S", "cli", "--addr", "127.0.0.1:0", &guest];
     Some(site.peer("wasmtime serve", &command, "/", Address::OnStderr))
+}
+
+/// Our server with a file of tenants.
+pub(crate) fn tenants(site: &Site, toml: &str) -> Result<Peer> {
+    fs::write(site.folder.join("myweb.toml"), toml).context("myweb.toml")?;
+    let server = site.built("myweb-run");
+    Ok(site.peer("myweb", &[&server, "--config", "myweb.toml"], "/", Address::OnStderr))
+}
+
+/// `wasmtime serve` with a limit of time a request, as a host would run it.
+pub(crate) fn wasmtime_serve_with_timeout(site: &Site) -> Option<Peer> {
+    let mut peer = wasmtime_serve(site)?;
+    let at = peer.command.iter().position(|word| word == "-S")?;
+    peer.command.splice(at..at, ["-W".to_owned(), "timeout=1s".to_owned()]);
+    Some(peer)
 }
 
 /// nginx with the same file, one process, as its documentation tunes it.

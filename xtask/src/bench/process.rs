@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,11 +33,23 @@ impl fmt::Display for Usage {
 }
 
 impl Server {
-    /// Starts a peer and waits until it listens.
+    /// Starts a peer on the first core and waits until it listens.
     pub(crate) fn start(peer: &Peer) -> Result<Server> {
-        let mut child = Command::new("taskset")
-            .args(["-c", "0"])
-            .args(&peer.command)
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0"]).args(&peer.command);
+        Server::spawn(command, peer)
+    }
+
+    /// Starts a peer on all cores and waits until it listens.
+    pub(crate) fn start_on_all_cores(peer: &Peer) -> Result<Server> {
+        let (program, arguments) = peer.command.split_first().context("a command")?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Server::spawn(command, peer)
+    }
+
+    fn spawn(mut command: Command, peer: &Peer) -> Result<Server> {
+        let mut child = command
             .current_dir(&peer.directory)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -50,6 +63,12 @@ impl Server {
             Address::Fixed(port) => answering(port)?,
         };
         Ok(Server { child, url: format!("http://{address}{}", peer.path) })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        let address = self.url.trim_start_matches("http://").split('/').next();
+        address.context("an address")?.parse().with_context(|| self.url.clone())
     }
 
     /// CPU time to the nanosecond, from every thread's schedstat.

@@ -87,7 +87,7 @@ fn recurse(depth: u64) -> u64 {
 /// Grows the memory until it is refused, then goes on.
 fn grow() -> usize {
     #[cfg(target_arch = "wasm32")]
-    return (0..).take_while(|_| core::arch::wasm32::memory_grow(0, 16) != usize::MAX).count();
+    return (0..).take_while(|_| core::arch::wasm32::memory_grow(0, 1) != usize::MAX).count();
     #[cfg(not(target_arch = "wasm32"))]
     return 0;
 }

@@ -9,7 +9,12 @@ use wasip2::http::types::{
 struct Hello;
 
 impl Guest for Hello {
-    fn handle(_request: IncomingRequest, answer: ResponseOutparam) {
+    fn handle(request: IncomingRequest, answer: ResponseOutparam) {
+        if request.path_with_query().as_deref() == Some("/loop") {
+            loop {
+                std::hint::black_box(0);
+            }
+        }
         let headers = Fields::new();
         let text = b"text/plain; charset=utf-8".to_vec();
         headers.append("content-type", &text).expect("a header that is allowed");

@@ -10,6 +10,7 @@ mod apps;
 mod clients;
 mod config;
 mod guests;
+mod hostile;
 mod outside;
 mod readme;
 mod soak;

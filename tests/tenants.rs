@@ -190,3 +190,14 @@ fn redirects_take_over_the_rest() {
     let answer = server.get("/old/a%20b?c=d");
     assert_eq!((answer.status, answer.header("location")), (301, Some("/new/a%20b?c=d")));
 }
+
+#[test]
+fn c6_a_frozen_clock_stands_still_while_a_request_runs() {
+    let (_folder, server) = two("clock = \"frozen\"");
+    let mut client = server.connect();
+    assert_eq!(get(&mut client, "first.example", "/now").text(), "0\n");
+    assert_ne!(get(&mut client, "second.example", "/now").text(), "0\n");
+    let first = get(&mut client, "first.example", "/time").text().to_owned();
+    while get(&mut client, "first.example", "/time").text() == first {}
+    assert_eq!(get(&mut client, "first.example", "/sleep?ms=50").text(), "ok\n");
+}

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::config::plan::Clock;
 use crate::error::Refusal;
 use crate::limits::Limits;
 use crate::limits::rate::Buckets;
@@ -19,6 +20,8 @@ pub(crate) use budget::{Budget, Taken};
 pub(crate) struct Tenant {
     pub(crate) name: Arc<str>,
     pub(crate) limits: Arc<Limits>,
+    /// What time its guests see.
+    pub(crate) clock: Clock,
     /// Memory of its instances and of the request bodies that it holds.
     pub(crate) memory: Arc<Budget>,
     pub(crate) totals: Totals,
@@ -38,9 +41,10 @@ pub(crate) struct Permit {
 }
 
 impl Tenant {
-    pub(crate) fn new(name: &str, limits: Limits, log: Option<Sink>) -> Tenant {
+    pub(crate) fn new(name: &str, limits: Limits, clock: Clock, log: Option<Sink>) -> Tenant {
         Tenant {
             name: name.into(),
+            clock,
             memory: Arc::new(Budget::new(limits.tenant_memory)),
             running: Arc::new(Semaphore::new(limits.concurrency)),
             limits: Arc::new(limits),

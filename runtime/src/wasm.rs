@@ -7,6 +7,7 @@ mod clock;
 mod component;
 mod convert;
 mod fair;
+mod frozen;
 mod host;
 mod instance;
 mod meter;

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, StatusCode};
 use toml::de::DeTable;
 
 use super::pattern;
-use super::plan::{AccessFormat, AccessLog, Plan, RoutePlan, Target, TenantPlan};
+use super::plan::{AccessFormat, AccessLog, Clock, Plan, RoutePlan, Target, TenantPlan};
 use super::reader::{Document, Item, Section};
 use super::schema;
 use crate::hosts::HostPattern;
@@ -102,6 +102,7 @@ impl Reader<'_> {
             limits,
             front: None,
             routes,
+            clock: section.text("clock", clock).unwrap_or_default(),
             log: self.path(section, "log"),
         }
     }
@@ -295,6 +296,14 @@ fn texts<T>(
 ) -> Option<Vec<T>> {
     let items: Vec<Item<'_>> = section.item(key)?.list();
     Some(items.iter().filter_map(|item| item.text(&read)).collect())
+}
+
+fn clock(text: &str) -> Result<Clock, String> {
+    match text {
+        "fine" => Ok(Clock::Fine),
+        "frozen" => Ok(Clock::Frozen),
+        _ => Err("write fine or frozen".to_owned()),
+    }
 }
 
 fn tenant_name(text: &str) -> Result<String, String> {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::plan::{Plan, RoutePlan, Target, TenantPlan};
+use super::plan::{Clock, Plan, RoutePlan, Target, TenantPlan};
 use crate::error::StartError;
 use crate::hosts::HostPattern;
 use crate::limits::Limits;
@@ -137,6 +137,7 @@ fn plan(config: &Config, mounts: Vec<Mounted>, front: Option<PathBuf>) -> Plan {
         limits: config.limits.clone(),
         front,
         routes,
+        clock: Clock::Fine,
         log: None,
     };
     Plan {

@@ -28,8 +28,21 @@ pub(crate) struct TenantPlan {
     /// Static files that are looked up before any route.
     pub(crate) front: Option<PathBuf>,
     pub(crate) routes: Vec<RoutePlan>,
+    /// What time its guests see.
+    pub(crate) clock: Clock,
     /// Where the output of its guests goes; else to the server's log.
     pub(crate) log: Option<PathBuf>,
+}
+
+/// What time guests see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// The machine's, to the nanosecond.
+    #[default]
+    Fine,
+    /// The time at which the request began. SECURITY: nothing can be timed, so
+    /// that side channels have no clock.
+    Frozen,
 }
 
 /// A path pattern, its methods, and what answers.

@@ -48,6 +48,11 @@ pub(super) const TENANT: &[Key] = &[
     key("name", Kind::Text, "names the tenant in logs: letters, digits, -, _ and ."),
     key("hosts", Kind::Texts, "hosts: acme.example, *.acme.example, or * for all others"),
     key("limits", Kind::Limits(Scope::Tenant), "limits of the tenant, and defaults of its routes"),
+    key(
+        "clock",
+        Kind::Text,
+        "what time its guests see: fine (the default), or frozen, that of the request's start",
+    ),
     key("log", Kind::Text, "a file for the output of its guests; the server's log if left out"),
     key("route", Kind::Tables(ROUTE), "a path, and what answers it"),
 ];

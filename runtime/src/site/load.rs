@@ -109,11 +109,11 @@ impl Loader<'_> {
     fn owner(&mut self, plan: &TenantPlan) -> Arc<Tenant> {
         let before = self.before.into_iter().flat_map(|site| &site.tenants);
         let mut same = before.map(|site| &site.tenant).filter(|tenant| *tenant.name == *plan.name);
-        match same.find(|tenant| *tenant.limits == plan.limits) {
+        match same.find(|tenant| *tenant.limits == plan.limits && tenant.clock == plan.clock) {
             Some(tenant) => tenant.clone(),
             None => {
                 let log = plan.log.as_deref().and_then(|path| self.sink(path));
-                Arc::new(Tenant::new(&plan.name, plan.limits.clone(), log))
+                Arc::new(Tenant::new(&plan.name, plan.limits.clone(), plan.clock, log))
             }
         }
     }

@@ -40,13 +40,23 @@ impl Component {
     ) -> Result<Component, String> {
         check_kind(bytes)?;
         let component = wasmtime::component::Component::from_binary(&engine.wasm, bytes)
-            .map_err(|error| format!("not a valid component: {error:#}; build it again"))?;
+            .map_err(|error| not_usable(&format!("{error:#}")))?;
         let export = check_exports(&engine.wasm, &component)?;
         let instance_pre = host::link(&engine.wasm)
             .and_then(|linker| linker.instantiate_pre(&component))
             .map_err(|error| format!("needs what the server does not offer: {error:#}"))?;
         Ok(Component { engine: engine.clone(), instance_pre, export, content })
     }
+}
+
+/// What wasmtime says of a component, with the mend.
+fn not_usable(error: &str) -> String {
+    let mend = if error.contains("memory") && error.contains("exceeds the limit") {
+        "raise --max-memory, or let it start with less"
+    } else {
+        "build it again"
+    };
+    format!("not a valid component: {}; {mend}", error.replace('\n', ", "))
 }
 
 /// Tells other files from components by their first bytes

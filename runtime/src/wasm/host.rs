@@ -8,8 +8,10 @@ use wasmtime::{ResourceLimiter, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::bindings::FilesError;
+use super::frozen::FrozenTime;
 use super::output::Output;
 use crate::capability::files::{Denied, GrantedFiles};
+use crate::config::plan::Clock;
 use crate::limits::Limits;
 use crate::request::Request;
 use crate::tenant::{Taken, Tenant};
@@ -26,6 +28,8 @@ pub(super) struct Host {
     table: ResourceTable,
     pub(super) output: Output,
     pub(super) memory: MemoryLimit,
+    /// In place of the machine's clocks, if the tenant has it so.
+    frozen: Option<FrozenTime>,
     files: GrantedFiles,
     largest_file: usize,
 }
@@ -40,23 +44,35 @@ impl Host {
             table,
             output: Output::default(),
             memory: MemoryLimit::new(limits.memory, Taken::nothing(tenant.memory.clone())),
+            frozen: (tenant.clock == Clock::Frozen).then(FrozenTime::default),
             files,
             largest_file: limits.response,
+        }
+    }
+
+    /// From now on this request is served.
+    pub(super) fn start(&mut self, request: &Arc<Request>) {
+        self.memory.start(request);
+        if let Some(frozen) = &self.frozen {
+            frozen.start();
         }
     }
 }
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let ctx = self.wasi.get_or_insert_with(|| wasi(&self.output));
+        let ctx = self.wasi.get_or_insert_with(|| wasi(&self.output, self.frozen.as_ref()));
         WasiCtxView { ctx, table: &mut self.table }
     }
 }
 
 /// Clocks, random numbers, and the log in place of both output streams.
-fn wasi(output: &Output) -> WasiCtx {
+fn wasi(output: &Output, frozen: Option<&FrozenTime>) -> WasiCtx {
     let mut wasi = WasiCtxBuilder::new();
     wasi.stdout(output.clone()).stderr(output.clone()).max_random_size(RANDOM);
+    if let Some(frozen) = frozen {
+        wasi.wall_clock(frozen.clone()).monotonic_clock(frozen.clone());
+    }
     wasi.build()
 }
 
@@ -108,8 +124,7 @@ impl MemoryLimit {
         MemoryLimit { most, taken, refused: None, request: None }
     }
 
-    /// From now on this request is served.
-    pub(super) fn start(&mut self, request: &Arc<Request>) {
+    fn start(&mut self, request: &Arc<Request>) {
         request.spent.set_memory(self.taken.bytes());
         self.refused = None;
         self.request = Some(request.clone());

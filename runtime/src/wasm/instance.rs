@@ -42,7 +42,7 @@ impl Instance {
         let component = &app.component;
         let response = app.limits.response;
         let mut host = Host::new(&app.limits, app.files.clone(), &app.tenant);
-        host.memory.start(request);
+        host.start(request);
         let output = host.output.clone();
         let _logging = Logging::start(&output, app, route, request);
         let mut store = Store::new(&component.engine.wasm, host);
@@ -75,7 +75,7 @@ impl Instance {
         app: &App,
         route: &Arc<str>,
     ) -> Result<Answer, GuestError> {
-        self.store.data_mut().memory.start(request);
+        self.store.data_mut().start(request);
         let output = self.store.data().output.clone();
         let _logging = Logging::start(&output, app, route, request);
         let answer = self.call(request, body, found).await;

@@ -4,6 +4,8 @@ use myweb::{Env, Response, handler};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+mod wasi;
+
 /// How often this instance was called: says whether it is fresh.
 static CALLS: AtomicU32 = AtomicU32::new(0);
 
@@ -69,13 +71,18 @@ fn application(env: Env) -> Response {
             (0..number("lines")).for_each(|line| println!("line {line} of a flood"));
             ok()
         }
+        "/unending" => {
+            (0..number("kib")).for_each(|_| print!("{}", "x".repeat(1024)));
+            ok()
+        }
+        "/long-name" => ok().with_header("x".repeat(number("kib") << 10), "1"),
         "/file" => myweb::files::send(env.query("path").unwrap_or_default()),
         "/read" => match myweb::files::read(env.query("path").unwrap_or_default()) {
             Ok(bytes) => Response::new(200).with_body(bytes),
             Err(error) => Response::new(404).with_body(format!("{error}\n")),
         },
         "/fail" => myweb::IntoResponse::into_response(myweb::Error::internal("a secret cause")),
-        _ => Response::new(404),
+        path => wasi::answer(path, &env).unwrap_or(Response::new(404)),
     }
 }
 

@@ -1,0 +1,57 @@
+//! Hostile guests, by the rows of the catalogue that each test is named for.
+//! Beside each attack a well-behaved app of the same server is asked, and must
+//! answer as if nothing were.
+
+mod component;
+mod cpu;
+mod host_calls;
+mod isolation;
+
+use std::fs;
+
+use crate::support::{Server, guest};
+
+/// What the victim and the server itself are before and after an attack.
+struct Victim<'a> {
+    server: &'a Server,
+    threads: usize,
+}
+
+impl<'a> Victim<'a> {
+    fn of(server: &'a Server) -> Victim<'a> {
+        let victim = Victim { server, threads: threads(server) };
+        victim.is_well();
+        victim
+    }
+
+    fn is_well(&self) {
+        assert_eq!(self.server.get("/good/sayhello").text(), "Hello, world!\n");
+    }
+
+    /// Attacks with some clients at once, and asks the victim meanwhile.
+    fn beside(&self, clients: usize, attack: impl Fn() + Sync) {
+        std::thread::scope(|scope| {
+            let attacks: Vec<_> = (0..clients).map(|_| scope.spawn(&attack)).collect();
+            while attacks.iter().any(|attack| !attack.is_finished()) {
+                self.is_well();
+            }
+            for attack in attacks {
+                attack.join().expect("what is expected of the attack");
+            }
+        });
+        self.is_well();
+        assert_eq!(threads(self.server), self.threads, "no thread more, none less");
+    }
+}
+
+fn threads(server: &Server) -> usize {
+    fs::read_dir(format!("/proc/{}/task", server.pid())).expect("Linux").count()
+}
+
+/// A server with a good app, and a bad one at `/bad`, whose limits are small.
+fn server(bad: &str, more: &[&str]) -> Server {
+    let good = format!("/good={}", guest("hello"));
+    let bad = format!("/bad={bad}");
+    let limits = ["--max-cpu", "100ms", "--max-memory", "16MiB"];
+    Server::start(&[&["--app", &good, "--app", &bad], &limits[..], more].concat())
+}

@@ -1,0 +1,104 @@
+//! Components from the text of a core module, for what no compiler makes.
+
+use std::path::PathBuf;
+
+/// The parts of a core module. Each is sound unless a test replaces it.
+pub struct Core {
+    /// More definitions: globals, tables, functions, types.
+    pub more: String,
+    pub memory: &'static str,
+    /// The body of `cabi_realloc`.
+    pub realloc: &'static str,
+    /// The body of `application`, before it returns its answer.
+    pub application: &'static str,
+    /// The body of the post-return function.
+    pub post_return: &'static str,
+    /// The answer: status, headers, body; as it lies in memory.
+    pub answer: &'static str,
+}
+
+/// Status 200, no header, and the three bytes `ok` at 2048.
+const OK: &str = r"\c8\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\08\00\00\03\00\00\00";
+
+impl Default for Core {
+    fn default() -> Core {
+        Core {
+            more: String::new(),
+            memory: "2",
+            realloc: "
+                (local.set $at (i32.and
+                    (i32.add (global.get $next) (i32.sub (local.get 2) (i32.const 1)))
+                    (i32.sub (i32.const 0) (local.get 2))))
+                (global.set $next (i32.add (local.get $at) (local.get 3)))
+                (local.get $at)",
+            application: "",
+            post_return: "",
+            answer: OK,
+        }
+    }
+}
+
+impl Core {
+    /// The component as text.
+    fn text(&self) -> String {
+        let Core { more, memory, realloc, application, post_return, answer } = self;
+        format!(
+            r#"(component
+  (import "myweb:handler/types@0.1.0" (instance $types
+    (type $status0 u16)
+    (export "status" (type $status (eq $status0)))
+    (type $bytes (list u8))
+    (type $header0 (tuple string $bytes))
+    (export "header" (type $header (eq $header0)))
+    (type $pair (tuple string string))
+    (type $pairs (list $pair))
+    (type $headers (list $header))
+    (type $env0 (record
+      (field "method" string) (field "scheme" string) (field "host" string) (field "port" u16)
+      (field "script-name" string) (field "path-info" string) (field "query-string" string)
+      (field "uri" string) (field "protocol" string) (field "remote-addr" string)
+      (field "request-id" string) (field "params" $pairs) (field "headers" $headers)
+      (field "body" $bytes)))
+    (export "env" (type $env (eq $env0)))
+    (type $body0 (variant (case "bytes" $bytes) (case "file" string)))
+    (export "body" (type $body (eq $body0)))))
+  (alias export $types "status" (type $status))
+  (alias export $types "header" (type $header))
+  (alias export $types "env" (type $env))
+  (alias export $types "body" (type $body))
+  (core module $m
+    (memory (export "memory") {memory})
+    (global $next (mut i32) (i32.const 65536))
+    (data (i32.const 1024) "{answer}")
+    (data (i32.const 2048) "ok\n")
+    {more}
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (local $at i32) {realloc})
+    (func (export "application") (param i32) (result i32)
+      (local $at i32) (local $end i32) (local $found i32)
+      {application}
+      (i32.const 1024))
+    (func (export "post") (param i32) {post_return}))
+  (core instance $i (instantiate $m))
+  (type $headers (list $header))
+  (type $answer (tuple $status $headers $body))
+  (func $application (param "env" $env) (result $answer)
+    (canon lift (core func $i "application")
+      (memory (core memory $i "memory")) (realloc (core func $i "cabi_realloc"))
+      (post-return (core func $i "post"))))
+  (export "application" (func $application)))"#
+        )
+    }
+
+    /// Writes the component to a file of this name.
+    pub fn build(&self, name: &str) -> String {
+        write(name, &wat::parse_str(self.text()).unwrap_or_else(|error| panic!("{name}: {error}")))
+    }
+}
+
+/// Writes a component's bytes to a file of this name.
+pub fn write(name: &str, bytes: &[u8]) -> String {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let path = folder.join(format!("{name}.wasm"));
+    std::fs::write(&path, bytes).expect("a file");
+    path.display().to_string()
+}

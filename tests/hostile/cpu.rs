@@ -1,0 +1,150 @@
+//! Rows A: CPU, memory, stack.
+
+use super::component::{Core, write};
+use super::{Victim, server};
+use crate::support::{root, run, test_guest};
+
+const FOR_EVER: &str = "(loop (br 0))";
+
+fn bad(name: &str, core: &Core) -> crate::support::Server {
+    server(&core.build(name), &[])
+}
+
+/// Starts with a component that must be refused, and returns what is said.
+fn refused(name: &str, bytes: &str, more: &[&str]) -> String {
+    let (code, output) = run(&root(), &[&["--addr", "127.0.0.1:0", "--app", bytes], more].concat());
+    assert_eq!(code, Some(1), "{name}: {output}");
+    assert_eq!(output.lines().count(), 1, "{name}: {output}");
+    assert!(output.contains(".wasm: ") && !output.contains("panicked"), "{name}: {output}");
+    output
+}
+
+#[test]
+fn a1_infinite_loops_are_stopped() {
+    let server = server(&test_guest("misbehave"), &[]);
+    let cores = std::thread::available_parallelism().expect("a number").get();
+    Victim::of(&server).beside(8 * cores, || assert_eq!(server.get("/bad/loop").status, 504));
+}
+
+#[test]
+fn a2_loops_where_no_request_is_served_yet_or_any_more_are_stopped() {
+    let start =
+        Core { more: format!("(func $start {FOR_EVER}) (start $start)"), ..Core::default() };
+    let realloc = Core { realloc: "(loop (br 0)) unreachable", ..Core::default() };
+    let post_return = Core { post_return: FOR_EVER, ..Core::default() };
+    for (name, core) in
+        [("a2-start", start), ("a2-realloc", realloc), ("a2-post-return", post_return)]
+    {
+        let server = bad(name, &core);
+        Victim::of(&server).beside(4, || assert_eq!(server.get("/bad").status, 504, "{name}"));
+    }
+}
+
+#[test]
+fn a3_bulk_operations_are_stopped_too() {
+    let fill = "(loop (memory.fill (i32.const 65536) (i32.const 1) (i32.const 16646144)) (br 0))";
+    let server = bad("a3", &Core { memory: "256", application: fill, ..Core::default() });
+    Victim::of(&server).beside(4, || assert_eq!(server.get("/bad").status, 504));
+}
+
+#[test]
+fn a4_memory_ends_at_its_limit() {
+    let server = server(&test_guest("misbehave"), &[]);
+    let victim = Victim::of(&server);
+    victim.beside(4, || assert_eq!(server.get("/bad/allocate").status, 507));
+    let pages: usize = server.get("/bad/grow").text().parse().expect("pages");
+    assert!(pages <= 256, "{pages}");
+    let at_once = "(if (i32.ne (memory.grow (i32.const 65534)) (i32.const -1)) (then unreachable))";
+    let server = bad("a4", &Core { application: at_once, ..Core::default() });
+    assert_eq!(server.get("/bad").text(), "ok\n");
+    let large = Core { memory: "65536", ..Core::default() }.build("a4-minimum");
+    assert!(refused("a4", &large, &[]).contains("--max-memory"));
+}
+
+#[test]
+fn a6_tables_and_parts_are_bounded() {
+    let grow =
+        "(loop (br_if 0 (i32.ne (table.grow $t (ref.null func) (i32.const 1000)) (i32.const -1))))";
+    let table = |size: &str| format!("(table $t {size} funcref)");
+    let server = bad("a6", &Core { more: table("1"), application: grow, ..Core::default() });
+    Victim::of(&server).beside(4, || assert_eq!(server.get("/bad").text(), "ok\n"));
+    for (name, more) in [
+        ("a6-minimum", table("2147483648")),
+        ("a6-tables", "(table 1 funcref)".repeat(100)),
+        ("a6-memories", "(memory 1)".repeat(10)),
+    ] {
+        refused(name, &Core { more, ..Core::default() }.build(name), &[]);
+    }
+}
+
+#[test]
+fn a7_recursion_ends_in_a_trap() {
+    let server = server(&test_guest("misbehave"), &[]);
+    Victim::of(&server).beside(4, || assert_eq!(server.get("/bad/recurse").status, 500));
+    let realloc = "(call $deep) unreachable";
+    let more = "(func $deep (call $deep) (call $deep))".to_owned();
+    let server = bad("a7", &Core { more, realloc, ..Core::default() });
+    Victim::of(&server).beside(4, || assert_eq!(server.get("/bad").status, 500));
+}
+
+#[test]
+fn a7_a_component_in_a_component_without_end_is_refused() {
+    const HEAD: [u8; 8] = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
+    let mut bytes = HEAD.to_vec();
+    for _ in 0..20_000 {
+        // A section of kind 4, a component, with its length.
+        let mut outer = [&HEAD[..], &[4]].concat();
+        let mut length = bytes.len();
+        while length >= 0x80 {
+            outer.push((length & 0x7f) as u8 | 0x80);
+            length >>= 7;
+        }
+        outer.push(length as u8);
+        outer.extend_from_slice(&bytes);
+        bytes = outer;
+        if bytes.len() > 200_000 {
+            break;
+        }
+    }
+    refused("a7", &write("a7-nested", &bytes), &[]);
+}
+
+#[test]
+fn a8_a_trap_anywhere_is_the_requests_own() {
+    for (name, core) in [
+        ("a8-application", Core { application: "unreachable", ..Core::default() }),
+        ("a8-realloc", Core { realloc: "unreachable", ..Core::default() }),
+        ("a8-post-return", Core { post_return: "unreachable", ..Core::default() }),
+        (
+            "a8-start",
+            Core { more: "(func $s unreachable) (start $s)".to_owned(), ..Core::default() },
+        ),
+    ] {
+        let server = bad(name, &core);
+        Victim::of(&server).beside(4, || assert_eq!(server.get("/bad").status, 500, "{name}"));
+    }
+    let server = server(&test_guest("misbehave"), &["--reuse", "1000"]);
+    let mut client = server.connect();
+    for calls in 0..20 {
+        assert_eq!(client.get(&format!("/bad/trap?calls={calls}")).status, 500, "{calls}");
+        assert_eq!(client.get("/bad/ok").text(), "ok\n", "after {calls}");
+    }
+}
+
+#[test]
+fn a10_features_that_are_off_are_refused() {
+    for (name, memory, more) in [
+        ("a10-memory64", "2", "(memory i64 1)"),
+        ("a10-threads", "2", "(memory 1 1 shared)"),
+        ("a10-gc", "2", "(type (struct (field i32)))"),
+        ("a10-exceptions", "2", "(tag (param i32))"),
+        (
+            "a10-relaxed-simd",
+            "2",
+            "(func (param v128 v128 v128) (result v128) (f32x4.relaxed_madd (local.get 0) (local.get 1) (local.get 2)))",
+        ),
+    ] {
+        let core = Core { memory, more: more.to_owned(), ..Core::default() };
+        refused(name, &core.build(name), &[]);
+    }
+}

@@ -1,0 +1,81 @@
+//! Rows C: nothing of one tenant, app or request reaches another.
+
+use super::component::Core;
+use crate::support::{Server, test_guest};
+
+/// Fills the whole memory and a table with what must not be seen again.
+fn canary() -> Core {
+    Core {
+        more: "(table $t 1000 funcref) (elem declare func $f) (func $f)".to_owned(),
+        memory: "16",
+        application: "
+            (table.fill $t (i32.const 0) (ref.func $f) (i32.const 1000))
+            (memory.fill (i32.const 131072) (i32.const 0xca) (i32.const 917504))",
+        ..Core::default()
+    }
+}
+
+/// Grows its memory to the limit and looks at every byte of it beyond its own
+/// two pages, and at its table; traps if there is anything.
+fn scanner() -> Core {
+    Core {
+        more: "(table $t 1000 funcref)".to_owned(),
+        memory: "2",
+        application: "
+            (if (i32.eq (memory.grow (i32.const 14)) (i32.const -1)) (then unreachable))
+            (local.set $at (i32.const 131072))
+            (loop $bytes
+              (if (i64.ne (i64.load (local.get $at)) (i64.const 0)) (then unreachable))
+              (local.set $at (i32.add (local.get $at) (i32.const 8)))
+              (br_if $bytes (i32.lt_u (local.get $at) (i32.const 1048576))))
+            (local.set $at (i32.const 0))
+            (loop $entries
+              (if (i32.eqz (ref.is_null (table.get $t (local.get $at)))) (then unreachable))
+              (local.set $at (i32.add (local.get $at) (i32.const 1)))
+              (br_if $entries (i32.lt_u (local.get $at) (i32.const 1000))))",
+        ..Core::default()
+    }
+}
+
+/// Two apps alternate through the only slot of the pool.
+fn alternate(times: usize) {
+    let (canary, scanner) = (canary().build("c1-canary"), scanner().build("c1-scanner"));
+    let apps = [format!("/canary={canary}"), format!("/scanner={scanner}")];
+    let server = Server::start(&[
+        "--app",
+        &apps[0],
+        "--app",
+        &apps[1],
+        "--instances",
+        "1",
+        "--max-memory",
+        "1MiB",
+    ]);
+    let mut client = server.connect();
+    for _ in 0..times {
+        assert_eq!(client.get("/canary").text(), "ok\n");
+        assert_eq!(client.get("/scanner").text(), "ok\n", "a canary was seen");
+    }
+}
+
+#[test]
+fn c1_a_slot_keeps_nothing_of_who_had_it() {
+    alternate(300);
+}
+
+#[test]
+#[ignore = "a million reuses of a slot: with `cargo xtask test --long`"]
+fn c1_a_slot_keeps_nothing_of_who_had_it_a_million_times() {
+    alternate(500_000);
+}
+
+#[test]
+fn c2_instances_are_reused_by_their_own_app_only() {
+    let app = test_guest("misbehave");
+    let apps = [format!("/a={app}"), format!("/b={app}")];
+    let server = Server::start(&["--app", &apps[0], "--app", &apps[1], "--reuse", "100"]);
+    assert_eq!([server.get("/a/calls").text(), server.get("/a/calls").text()], ["1\n", "2\n"]);
+    let fresh = Server::start(&["--app", &apps[0]]);
+    let mut client = fresh.connect();
+    assert_eq!([client.get("/a/calls").text(), client.get("/a/calls").text()], ["1\n", "1\n"]);
+}

@@ -8,18 +8,24 @@ mod host_calls;
 mod isolation;
 
 use std::fs;
+use std::time::Instant;
 
-use crate::support::{Server, guest};
+use crate::support::{PATIENCE, Server, guest};
 
 /// What the victim and the server itself are before and after an attack.
 struct Victim<'a> {
     server: &'a Server,
     threads: usize,
+    descriptors: usize,
 }
 
 impl<'a> Victim<'a> {
     fn of(server: &'a Server) -> Victim<'a> {
-        let victim = Victim { server, threads: threads(server) };
+        let victim = Victim {
+            server,
+            threads: of_process(server, "task"),
+            descriptors: of_process(server, "fd"),
+        };
         victim.is_well();
         victim
     }
@@ -40,12 +46,19 @@ impl<'a> Victim<'a> {
             }
         });
         self.is_well();
-        assert_eq!(threads(self.server), self.threads, "no thread more, none less");
+        assert_eq!(of_process(self.server, "task"), self.threads, "no thread more, none less");
+        // The server takes a moment to see that the last clients have left; each
+        // thread has a descriptor of its own for its pages.
+        let deadline = Instant::now() + PATIENCE;
+        while of_process(self.server, "fd") > self.descriptors + self.threads {
+            assert!(Instant::now() < deadline, "descriptors are left");
+        }
     }
 }
 
-fn threads(server: &Server) -> usize {
-    fs::read_dir(format!("/proc/{}/task", server.pid())).expect("Linux").count()
+/// The threads (`task`) or descriptors (`fd`) of a server's process.
+fn of_process(server: &Server, what: &str) -> usize {
+    fs::read_dir(format!("/proc/{}/{what}", server.pid())).expect("Linux").count()
 }
 
 /// A server with a good app, and a bad one at `/bad`, whose limits are small.

@@ -201,3 +201,21 @@ fn c6_a_frozen_clock_stands_still_while_a_request_runs() {
     while get(&mut client, "first.example", "/time").text() == first {}
     assert_eq!(get(&mut client, "first.example", "/sleep?ms=50").text(), "ok\n");
 }
+
+#[test]
+fn c2_instances_are_reused_by_their_own_tenant_only() {
+    let app = test_guest("misbehave");
+    let tenant = |name: &str, reuse: u32| {
+        format!(
+            "[[tenant]]\nname = \"{name}\"\nhosts = [\"{name}.example\"]\n\
+             [[tenant.route]]\npath = \"/*\"\napp = \"{app}\"\nreuse = {reuse}\n"
+        )
+    };
+    let folder = folder(&(tenant("first", 100) + &tenant("second", 100) + &tenant("fresh", 1)));
+    let server = Server::start_in(folder.path(), &[]);
+    let mut client = server.connect();
+    let mut calls = |host| get(&mut client, host, "/calls").text().to_owned();
+    assert_eq!([calls("first.example"), calls("first.example")], ["1\n", "2\n"]);
+    assert_eq!(calls("second.example"), "1\n");
+    assert_eq!([calls("fresh.example"), calls("fresh.example")], ["1\n", "1\n"]);
+}

@@ -27,6 +27,8 @@ pub(crate) struct Tenant {
     pub(crate) totals: Totals,
     /// Where the output of its guests goes, if not to the server's log.
     pub(crate) log: Option<Sink>,
+    /// Its requests that go on in the background.
+    pub(crate) in_background: AtomicUsize,
     /// Its instances that wait for their next request.
     pub(crate) idle: AtomicUsize,
     running: Arc<Semaphore>,
@@ -50,6 +52,7 @@ impl Tenant {
             limits: Arc::new(limits),
             totals: Totals::default(),
             log,
+            in_background: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             buckets: Mutex::default(),

@@ -57,6 +57,8 @@ fn b3_headers_without_number_are_502() {
         });
     }
     assert_eq!(server.get("/bad/long-name?kib=1024").status, 502);
+    assert_eq!(server.get("/bad/long-value?kib=1024").status, 502);
+    assert_eq!(server.get("/bad/long-value?kib=100").status, 200);
     assert_eq!(server.get("/bad/header?name=x-empty&value=").header("x-empty"), Some(""));
 }
 

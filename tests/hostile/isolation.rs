@@ -1,7 +1,7 @@
 //! Rows C: nothing of one tenant, app or request reaches another.
 
 use super::component::Core;
-use crate::support::{Server, test_guest};
+use crate::support::Server;
 
 /// Fills the whole memory and a table with what must not be seen again.
 fn canary() -> Core {
@@ -67,15 +67,4 @@ fn c1_a_slot_keeps_nothing_of_who_had_it() {
 #[ignore = "a million reuses of a slot: with `cargo xtask test --long`"]
 fn c1_a_slot_keeps_nothing_of_who_had_it_a_million_times() {
     alternate(500_000);
-}
-
-#[test]
-fn c2_instances_are_reused_by_their_own_app_only() {
-    let app = test_guest("misbehave");
-    let apps = [format!("/a={app}"), format!("/b={app}")];
-    let server = Server::start(&["--app", &apps[0], "--app", &apps[1], "--reuse", "100"]);
-    assert_eq!([server.get("/a/calls").text(), server.get("/a/calls").text()], ["1\n", "2\n"]);
-    let fresh = Server::start(&["--app", &apps[0]]);
-    let mut client = fresh.connect();
-    assert_eq!([client.get("/a/calls").text(), client.get("/a/calls").text()], ["1\n", "1\n"]);
 }

@@ -15,6 +15,7 @@ use super::fair::{TenantKey, Ticket, Turns};
 /// The threads and their queue. Tasks yield at every tick of the epoch and then
 /// wait for their tenant's next turn, so each tenant gets an equal share.
 pub(super) struct Background {
+    pub(super) threads: usize,
     turns: Arc<Turns>,
     /// Present until the drop, which must not wait for a guest.
     runtime: Option<Runtime>,
@@ -29,7 +30,7 @@ impl Background {
             .enable_time()
             .build()?;
         let turns = Arc::new(Turns::new(threads));
-        Ok(Background { turns, runtime: Some(runtime) })
+        Ok(Background { threads, turns, runtime: Some(runtime) })
     }
 
     /// Goes on with a task; it is dropped when the returned future is.
@@ -90,7 +91,16 @@ impl<T> Drop for AbortOnDrop<T> {
 /// Linux has priorities of single threads; elsewhere the threads stay equal.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19) {
-        tracing::debug!("the background threads keep their priority: {error}");
+    {
+        use thread_priority::unix::{
+            NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
+            thread_native_id,
+        };
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        let priority = thread_priority::ThreadPriority::Min;
+        let set = set_thread_priority_and_policy(thread_native_id(), priority, idle);
+        if let Err(error) = set {
+            tracing::debug!("the background threads keep their priority: {error:?}");
+        }
     }
 }

@@ -27,8 +27,10 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     HeaderName::from_static("keep-alive"),
 ];
 
-/// Headers that an answer may have.
+/// Headers that an answer may have, and their names and values together, in
+/// bytes.
 const MOST_HEADERS: usize = 100;
+const MOST_HEADER_BYTES: usize = 128 << 10;
 
 /// The answer to send.
 ///
@@ -73,6 +75,10 @@ fn check_headers(
     if list.len() > MOST_HEADERS {
         let count = list.len();
         return Err(invalid(format!("{count} headers, {MOST_HEADERS} are allowed")));
+    }
+    let bytes: usize = list.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > MOST_HEADER_BYTES {
+        return Err(invalid(format!("headers of {bytes} bytes, {MOST_HEADER_BYTES} are allowed")));
     }
     let mut headers = HeaderMap::with_capacity(list.len() + 2);
     let mut declared: Option<HeaderValue> = None;

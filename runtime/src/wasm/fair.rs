@@ -30,6 +30,9 @@ pub(super) struct Ticket {
     turns: Arc<Turns>,
     tenant: TenantKey,
     waiting: Option<TicketId>,
+    /// It has had a turn. Before, it goes ahead of its tenant's others: short
+    /// requests do not wait behind long ones.
+    ran: bool,
 }
 
 /// One may run; the next one's turn is when this is dropped.
@@ -42,7 +45,7 @@ impl Turns {
     }
 
     pub(super) fn ticket(self: &Arc<Turns>, tenant: TenantKey) -> Ticket {
-        Ticket { turns: self.clone(), tenant, waiting: None }
+        Ticket { turns: self.clone(), tenant, waiting: None, ran: false }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -77,12 +80,16 @@ impl State {
         None
     }
 
-    fn queue(&mut self, tenant: TenantKey, ticket: TicketId, waker: Waker) {
+    fn queue(&mut self, tenant: TenantKey, ticket: TicketId, ran: bool, waker: Waker) {
         let queue = self.waiting.entry(tenant).or_default();
         if queue.is_empty() {
             self.ring.push_back(tenant);
         }
-        queue.push_back((ticket, waker));
+        if ran {
+            queue.push_back((ticket, waker));
+        } else {
+            queue.push_front((ticket, waker));
+        }
     }
 }
 
@@ -95,7 +102,7 @@ impl Ticket {
             None => {
                 let ticket = state.next;
                 state.next += 1;
-                state.queue(self.tenant, ticket, cx.waker().clone());
+                state.queue(self.tenant, ticket, self.ran, cx.waker().clone());
                 self.waiting = Some(ticket);
                 return Poll::Pending;
             }
@@ -110,6 +117,7 @@ impl Ticket {
             }
         }
         drop(state);
+        self.ran = true;
         Poll::Ready(Turn(&self.turns))
     }
 }
@@ -158,10 +166,23 @@ mod tests {
         let mut modest = turns.ticket(2);
         assert!(!ready(&mut modest));
         drop(turn);
-        assert!(ready(&mut greedy[0]), "it came first, and its turn is over at once");
+        assert!(ready(&mut greedy[2]), "the tenant's turn is over at once");
         assert!(ready(&mut modest), "the other tenant is next");
-        assert!(ready(&mut greedy[1]) && ready(&mut greedy[2]));
+        assert!(ready(&mut greedy[1]) && ready(&mut greedy[0]));
         assert_eq!(turns.state().free, 1);
+    }
+
+    #[test]
+    fn a_new_request_goes_ahead_of_its_tenants_long_ones() {
+        let turns = Arc::new(Turns::new(1));
+        let (mut long, mut new) = (turns.ticket(1), turns.ticket(1));
+        assert!(ready(&mut long), "its first turn");
+        let mut other = turns.ticket(2);
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(turn) = other.poll_turn(&mut cx) else { panic!("it is free") };
+        assert!(!ready(&mut long) && !ready(&mut new));
+        drop(turn);
+        assert!(!ready(&mut long) && ready(&mut new) && ready(&mut long));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -15,9 +16,9 @@ use crate::request::Request;
 use crate::tenant::Tenant;
 
 /// The CPU time that a request may use where the connections are served; what
-/// needs more goes on in the background. Two ticks: nearly every request ends
+/// needs more goes on in the background. One tick: nearly every request ends
 /// within it.
-const FIRST_SLICE: Duration = Duration::from_millis(2);
+const FIRST_SLICE: Duration = Duration::from_millis(1);
 
 /// A guest's future that ends when its CPU time is used up. It is boxed so that
 /// it can move between threads while it is half-way.
@@ -29,8 +30,11 @@ struct Metered<F> {
     request: Arc<Request>,
 }
 
-/// Runs a guest here for its first slice, then in the background. The returned
-/// future is small, so that those around it are, too: they move.
+/// Runs a guest here for its first slice, then in the background; at once in the
+/// background if its tenant has so many there already that this one may well be
+/// long, too: sixteen loops that begin together must not hold up everyone else
+/// for their first slices. The returned future is small, so that those around
+/// it are, too: they move.
 pub(super) fn run<F, T>(
     guest: F,
     limit: Duration,
@@ -42,18 +46,42 @@ where
     F: Future<Output = Result<T, GuestError>> + Send + 'static,
     T: Send + 'static,
 {
-    let mut metered = Metered { guest: Box::pin(guest), used: None, limit, request };
+    let long = tenant.clone();
+    let crowded = long.in_background.load(Relaxed) >= background.threads;
+    // In the background only the thread's own time says what was used.
+    let used = crowded.then_some(Duration::ZERO);
+    let mut metered = Metered { guest: Box::pin(guest), used, limit, request };
     let tenant = Arc::as_ptr(tenant) as TenantKey;
     async move {
-        let ended = std::future::poll_fn(|cx| match Pin::new(&mut metered).poll(cx) {
+        let first_slice = std::future::poll_fn(|cx| match Pin::new(&mut metered).poll(cx) {
             Poll::Pending if metered.used() < FIRST_SLICE => Poll::Pending,
             Poll::Pending => Poll::Ready(None),
             Poll::Ready(result) => Poll::Ready(Some(result)),
         });
-        match ended.await {
+        let ended = if crowded { None } else { first_slice.await };
+        match ended {
             Some(result) => result,
-            None => background.go_on(metered, tenant).await.unwrap_or(Err(GuestError::Panicked)),
+            None => {
+                let _counted = InBackground::count(&long);
+                background.go_on(metered, tenant).await.unwrap_or(Err(GuestError::Panicked))
+            }
         }
+    }
+}
+
+/// Counts a request among its tenant's in the background until it is dropped.
+struct InBackground<'a>(&'a Tenant);
+
+impl InBackground<'_> {
+    fn count(tenant: &Tenant) -> InBackground<'_> {
+        tenant.in_background.fetch_add(1, Relaxed);
+        InBackground(tenant)
+    }
+}
+
+impl Drop for InBackground<'_> {
+    fn drop(&mut self) {
+        self.0.in_background.fetch_sub(1, Relaxed);
     }
 }
 

@@ -75,6 +75,7 @@ fn application(env: Env) -> Response {
             (0..number("kib")).for_each(|_| print!("{}", "x".repeat(1024)));
             ok()
         }
+        "/long-value" => ok().with_header("x", "x".repeat(number("kib") << 10)),
         "/long-name" => ok().with_header("x".repeat(number("kib") << 10), "1"),
         "/file" => myweb::files::send(env.query("path").unwrap_or_default()),
         "/read" => match myweb::files::read(env.query("path").unwrap_or_default()) {

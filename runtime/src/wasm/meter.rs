@@ -15,16 +15,19 @@ use crate::error::GuestError;
 use crate::request::Request;
 use crate::tenant::Tenant;
 
-/// The CPU time that a request may use where the connections are served; what
-/// needs more goes on in the background. One tick: nearly every request ends
-/// within it.
-const FIRST_SLICE: Duration = Duration::from_millis(1);
+/// The CPU time that a request may use after its first poll where the
+/// connections are served; what needs more goes on in the background. Half a
+/// tick: nearly every request ends within its first poll. That one does not
+/// count: by the monotonic clock, it may have stood still for most of its time.
+const FIRST_SLICE: Duration = Duration::from_micros(500);
 
 /// A guest's future that ends when its CPU time is used up. It is boxed so that
 /// it can move between threads while it is half-way.
 struct Metered<F> {
     guest: Pin<Box<F>>,
     used: Option<Duration>,
+    /// Of that, what was used after the first poll.
+    after_first: Duration,
     limit: Duration,
     /// Told what was used.
     request: Arc<Request>,
@@ -50,11 +53,12 @@ where
     let crowded = long.in_background.load(Relaxed) >= background.threads;
     // In the background only the thread's own time says what was used.
     let used = crowded.then_some(Duration::ZERO);
-    let mut metered = Metered { guest: Box::pin(guest), used, limit, request };
+    let mut metered =
+        Metered { guest: Box::pin(guest), used, after_first: Duration::ZERO, limit, request };
     let tenant = Arc::as_ptr(tenant) as TenantKey;
     async move {
         let first_slice = std::future::poll_fn(|cx| match Pin::new(&mut metered).poll(cx) {
-            Poll::Pending if metered.used() < FIRST_SLICE => Poll::Pending,
+            Poll::Pending if metered.after_first < FIRST_SLICE => Poll::Pending,
             Poll::Pending => Poll::Ready(None),
             Poll::Ready(result) => Poll::Ready(Some(result)),
         });
@@ -124,7 +128,9 @@ impl<F: Future> Metered<F> {
     fn poll_again(&mut self, cx: &mut Context<'_>, used: Duration) -> Poll<F::Output> {
         let before = thread_time();
         let polled = self.guest.as_mut().poll(cx);
-        self.used = Some(used + thread_time().saturating_sub(before));
+        let polled_for = thread_time().saturating_sub(before);
+        self.after_first += polled_for;
+        self.used = Some(used + polled_for);
         polled
     }
 }

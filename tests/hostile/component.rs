@@ -7,6 +7,8 @@ pub struct Core {
     /// More definitions: globals, tables, functions, types.
     pub more: String,
     pub memory: &'static str,
+    /// How strings are encoded: utf8, utf16 or latin1+utf16.
+    pub strings: &'static str,
     /// The body of `cabi_realloc`.
     pub realloc: &'static str,
     /// The body of `application`, before it returns its answer.
@@ -25,6 +27,7 @@ impl Default for Core {
         Core {
             more: String::new(),
             memory: "2",
+            strings: "utf8",
             realloc: "
                 (local.set $at (i32.and
                     (i32.add (global.get $next) (i32.sub (local.get 2) (i32.const 1)))
@@ -41,7 +44,7 @@ impl Default for Core {
 impl Core {
     /// The component as text.
     fn text(&self) -> String {
-        let Core { more, memory, realloc, application, post_return, answer } = self;
+        let Core { more, memory, strings, realloc, application, post_return, answer } = self;
         format!(
             r#"(component
   (import "myweb:handler/types@0.1.0" (instance $types
@@ -82,7 +85,7 @@ impl Core {
   (type $headers (list $header))
   (type $answer (tuple $status $headers $body))
   (func $application (param "env" $env) (result $answer)
-    (canon lift (core func $i "application")
+    (canon lift (core func $i "application") string-encoding={strings}
       (memory (core memory $i "memory")) (realloc (core func $i "cabi_realloc"))
       (post-return (core func $i "post"))))
   (export "application" (func $application)))"#

@@ -2,11 +2,11 @@
 
 use super::component::{Core, write};
 use super::{Victim, server};
-use crate::support::{root, run, test_guest};
+use crate::support::{Server, guest, root, run, test_guest};
 
 const FOR_EVER: &str = "(loop (br 0))";
 
-fn bad(name: &str, core: &Core) -> crate::support::Server {
+fn bad(name: &str, core: &Core) -> Server {
     server(&core.build(name), &[])
 }
 
@@ -44,6 +44,12 @@ fn a2_loops_where_no_request_is_served_yet_or_any_more_are_stopped() {
 fn a3_bulk_operations_are_stopped_too() {
     let fill = "(loop (memory.fill (i32.const 65536) (i32.const 1) (i32.const 16646144)) (br 0))";
     let server = bad("a3", &Core { memory: "256", application: fill, ..Core::default() });
+    Victim::of(&server).beside(4, || assert_eq!(server.get("/bad").status, 504));
+    // As large as a memory is by default: one operation is as long as it gets.
+    let fill = "(loop (memory.fill (i32.const 65536) (i32.const 1) (i32.const 134152192)) (br 0))";
+    let large = Core { memory: "2048", application: fill, ..Core::default() }.build("a3-large");
+    let (good, bad) = (format!("/good={}", guest("hello")), format!("/bad={large}"));
+    let server = Server::start(&["--app", &good, "--app", &bad, "--max-cpu", "100ms"]);
     Victim::of(&server).beside(4, || assert_eq!(server.get("/bad").status, 504));
 }
 
@@ -107,6 +113,14 @@ fn a7_a_component_in_a_component_without_end_is_refused() {
         }
     }
     refused("a7", &write("a7-nested", &bytes), &[]);
+}
+
+#[test]
+fn a7_a_type_in_a_type_without_end_is_refused() {
+    let types: String = (1..10_000).map(|n| format!("(type $t{n} (list $t{}))", n - 1)).collect();
+    let text = format!("(component (type $t0 (list u8)) {types})");
+    let bytes = wat::parse_str(text).expect("a component");
+    refused("a7", &write("a7-types", &bytes), &[]);
 }
 
 #[test]

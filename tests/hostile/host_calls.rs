@@ -26,11 +26,13 @@ fn with_a_marker(server: &Server, fault: &str) -> u16 {
 fn b1_random_bytes_are_bounded() {
     let server = misbehave(&[]);
     let victim = Victim::of(&server);
-    for count in ["9223372036854775808", "67108864"] {
-        let fault = format!("/bad/random?bytes={count}");
-        victim.beside(2, || assert_eq!(server.get(&fault).status, 500, "{count}"));
+    for source in ["random", "insecure-random"] {
+        for count in ["9223372036854775808", "67108864"] {
+            let fault = format!("/bad/{source}?bytes={count}");
+            victim.beside(2, || assert_eq!(server.get(&fault).status, 500, "{fault}"));
+        }
+        assert_eq!(server.get(&format!("/bad/{source}?bytes=1000")).text(), "1000\n");
     }
-    assert_eq!(server.get("/bad/random?bytes=1000").text(), "1000\n");
 }
 
 #[test]
@@ -41,6 +43,7 @@ fn b2_floods_of_output_are_cut_and_counted() {
     server.wait_for_log("bytes of output dropped");
     victim.beside(2, || assert_eq!(server.get("/bad/unending?kib=1000").status, 200));
     server.wait_for_log("bytes of output dropped");
+    victim.beside(2, || assert_eq!(server.get("/bad/unending-for-ever").status, 504));
     assert_eq!(server.get("/bad/print?text=%1b%5b2J%0d%00%ff").status, 200);
     server.wait_for_log("guest: \\u{1b}[2J\\r\\u{0}\u{fffd}");
 }
@@ -98,6 +101,10 @@ fn b8_statuses_are_checked_and_bodies_kept_where_they_belong() {
     ] {
         assert_eq!(with_a_marker(&server, &format!("/status?code={code}")), status, "{code}");
     }
+    let mut client = server.connect();
+    let head = client.request("HEAD", "/bad/status?code=200", "", b"");
+    assert_eq!((head.status, head.header("content-length")), (200, Some("5")));
+    assert_eq!(client.get("/good/sayhello").text(), "Hello, world!\n", "no body came before it");
 }
 
 #[test]
@@ -138,6 +145,18 @@ fn b10_the_connection_is_the_servers() {
         ("name=Server&value=mine", 200),
     ] {
         assert_eq!(with_a_marker(&server, &format!("/header?{header}")), status, "{header}");
+    }
+    for name in [
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "upgrade",
+        "te",
+        "trailer",
+        "proxy-connection",
+    ] {
+        let answer = server.get(&format!("/bad/header?name={name}&value=x"));
+        assert_eq!((answer.status, answer.header(name)), (200, None), "{name}");
     }
 }
 
@@ -197,6 +216,31 @@ fn b14_values_that_are_none_are_refused() {
             let status = server.get("/bad").status;
             assert!(statuses.contains(&status), "{name}: {status}");
         });
+    }
+    for (name, answer) in [
+        // The pointer of the name is odd; then the name is half a pair.
+        (
+            "b14-utf16-misaligned",
+            r"\c8\00\00\00\10\04\00\00\01\00\00\00\00\00\00\00\01\08\00\00\01\00\00\00",
+        ),
+        (
+            "b14-utf16-surrogate",
+            r"\c8\00\00\00\10\04\00\00\01\00\00\00\00\00\00\00\18\04\00\00\01\00\00\00\00\d8",
+        ),
+    ] {
+        for strings in ["utf16", "latin1+utf16"] {
+            let server = server(&Core { answer, strings, ..Core::default() }.build(name), &[]);
+            Victim::of(&server).beside(2, || {
+                let status = server.get("/bad").status;
+                assert!([500, 502].contains(&status), "{name}: {status}");
+            });
+        }
+    }
+    for (name, realloc) in
+        [("b14-realloc-outside", "(i32.const 0x7ffffff0)"), ("b14-realloc-odd", "(i32.const 2049)")]
+    {
+        let server = server(&Core { realloc, ..Core::default() }.build(name), &[]);
+        Victim::of(&server).beside(2, || assert_eq!(server.get("/bad").status, 500, "{name}"));
     }
     let misaligned = Core { application: "(return (i32.const 1025))", ..Core::default() };
     let server = server(&misaligned.build("b14-answer"), &[]);

@@ -75,6 +75,9 @@ fn application(env: Env) -> Response {
             (0..number("kib")).for_each(|_| print!("{}", "x".repeat(1024)));
             ok()
         }
+        "/unending-for-ever" => loop {
+            print!("{}", "x".repeat(1024));
+        },
         "/long-value" => ok().with_header("x", "x".repeat(number("kib") << 10)),
         "/long-name" => ok().with_header("x".repeat(number("kib") << 10), "1"),
         "/file" => myweb::files::send(env.query("path").unwrap_or_default()),

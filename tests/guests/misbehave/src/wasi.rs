@@ -15,6 +15,9 @@ pub fn answer(path: &str, env: &Env) -> Option<Response> {
     let number = |name| env.query(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     let text = match path {
         "/random" => wasip2::random::random::get_random_bytes(number("bytes")).len().to_string(),
+        "/insecure-random" => {
+            wasip2::random::insecure::get_insecure_random_bytes(number("bytes")).len().to_string()
+        }
         "/trap" => {
             let called: u64 = (0..number("calls")).map(|_| now()).sum();
             std::hint::black_box(called);
@@ -59,5 +62,11 @@ fn surroundings() -> String {
         found.extend(File::open(path).map(|_| path.to_owned()));
     }
     found.extend(std::net::TcpStream::connect("127.0.0.1:22").map(|_| "a socket".to_owned()));
+    let local = "127.0.0.1:9".parse::<std::net::SocketAddr>();
+    found.extend(local.ok().and_then(|to| {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").ok()?;
+        socket.send_to(b"x", to).map(|_| "a datagram".to_owned()).ok()
+    }));
+    found.extend(wasip2::filesystem::preopens::get_directories().into_iter().map(|(_, name)| name));
     if found.is_empty() { "nothing".to_owned() } else { found.join(" ") }
 }

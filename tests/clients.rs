@@ -142,7 +142,8 @@ fn pipelined_requests_are_answered_in_order() {
 
 #[test]
 fn slow_clients_do_not_keep_what_they_hold() {
-    let times = ["--max-body-time", "200ms", "--max-header-time", "200ms"];
+    let times = ["body", "header", "idle"].map(|name| format!("--max-{name}-time=200ms"));
+    let times = times.each_ref().map(String::as_str);
     let server = Server::start(&[&["--app", &test_guest("echo")], &times[..]].concat());
     let body = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe";
     assert_eq!(status_of(&server, body), 408);

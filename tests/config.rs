@@ -54,6 +54,27 @@ fn every_mistake_is_told_with_its_line_key_value_and_mend() {
         (tenant("", &format!("{app}\nstatic = \"html\"")), "app and static are one too many"),
         (tenant("", "static = \"html\"\nreuse = 2"), "reuse = 2: it belongs to a route with app"),
         (tenant("", &format!("{app}\nreuse = 0")), "reuse = 0: write 1 for fresh"),
+        (tenant("", &format!("{app}\nlisting = true")), "it belongs to a route with static"),
+        (tenant("", &format!("{app}\netag = 1")), "etag = 1: true or false, without quotes"),
+        (tenant("", "static = \"html\"\nfallback = \"a\""), "write a path below the directory"),
+        (tenant("", "static = \"html\"\nindex = [\"../a\"]"), "write a file's name: index.html"),
+        (
+            tenant("", &format!("{app}\nheaders = {{ Content-Length = \"1\" }}")),
+            "the server sets this header itself; leave it out",
+        ),
+        (tenant("", &format!("{app}\nheaders = {{ \"a b\" = \"1\" }}")), "the name is no header's"),
+        (
+            tenant("", &format!("{app}\ncache-control = \"a\\nb\"")),
+            "a header's value is text on one line",
+        ),
+        (
+            tenant("error-pages = { 200 = \"a.html\" }", app),
+            "error-pages.200 = \"a.html\": a page is for a status from 400 to 599",
+        ),
+        (
+            tenant("error-pages = { 404 = \"none.html\" }", app),
+            "myweb.toml:4: none.html: no such file or directory",
+        ),
         (
             tenant("", &format!("{app}\nmethods = [\"get\"]")),
             "methods[0] = \"get\": a method is written like GET",

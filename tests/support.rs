@@ -53,8 +53,10 @@ impl Server {
 
     /// Starts in a folder and waits until the server listens.
     pub fn start_in(directory: &std::path::Path, arguments: &[&str]) -> Server {
+        let here = ["--addr", "127.0.0.1:0"];
+        let here = if arguments.contains(&"--addr") { &[][..] } else { &here[..] };
         let mut child = Command::new(BINARY)
-            .args(["--addr", "127.0.0.1:0"])
+            .args(here)
             .args(arguments)
             .current_dir(directory)
             .stderr(Stdio::piped())
@@ -70,7 +72,7 @@ impl Server {
             }
         });
         let first = log.recv_timeout(PATIENCE).expect("the server says where it listens");
-        let address = first.strip_prefix("listening on http://").expect(&first);
+        let (_, address) = first.split_once("://").expect(&first);
         let address = address.parse().expect("an address");
         Server { child, address, log: Mutex::new(log) }
     }
@@ -231,7 +233,24 @@ impl Client {
             answer.header("content-length").map_or(0, |text| text.parse().expect("a length"));
         answer.body.resize(if bodiless { 0 } else { length }, 0);
         self.stream.read_exact(&mut answer.body).expect("a whole body");
+        if answer.header("transfer-encoding").is_some() && !bodiless {
+            answer.body = self.read_chunks();
+        }
         Some(answer)
+    }
+
+    fn read_chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let mut line = String::new();
+            self.stream.read_line(&mut line).expect("the size of a chunk");
+            let size = usize::from_str_radix(line.trim_end(), 16).expect("a size");
+            let chunk = self.read(size + 2);
+            if size == 0 {
+                return body;
+            }
+            body.extend_from_slice(&chunk[..size]);
+        }
     }
 
     /// Whether the server closes, with nothing more to read.
@@ -245,6 +264,12 @@ impl Client {
         self.stream.read_exact(&mut bytes).expect("so many bytes");
         bytes
     }
+
+    /// Reads all that comes until the server closes or breaks off: how many bytes.
+    pub fn read_to_end(&mut self) -> usize {
+        let mut bytes = Vec::new();
+        in_time(self.stream.read_to_end(&mut bytes)).map_or(bytes.len(), |_| bytes.len())
+    }
 }
 
 /// What was read, or `None` if the server broke the connection off. That it
@@ -254,4 +279,13 @@ fn in_time<T>(read: std::io::Result<T>) -> Option<T> {
     let late = |error: &std::io::Error| matches!(error.kind(), WouldBlock | TimedOut);
     assert!(!read.as_ref().is_err_and(late), "the server did not answer and did not close");
     read.ok()
+}
+
+/// Waits until something holds.
+pub fn wait_for(holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "it never holds");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
 }

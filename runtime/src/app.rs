@@ -1,38 +1,48 @@
 //! The server as an object: build, bind, serve, drain.
 
-use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use http::Method;
 use hyper::body::Incoming;
+use tokio_rustls::TlsAcceptor;
 
 use crate::body::Observed;
+use crate::compress::Encoders;
+use crate::config::address::Address;
+use crate::config::plan::Proxies;
 use crate::config::{Plan, Source};
-use crate::error::{Refusal, StartError};
+use crate::error::StartError;
+use crate::files::FileCache;
 use crate::limits::Limits;
 use crate::machine;
 use crate::observe::{LogThread, Visit};
+use crate::peer::Peer;
 use crate::request::Request;
-use crate::respond::{Asked, Response, refuse};
+use crate::respond::{Asked, ErrorPages, refuse, without_body};
 use crate::server::{self, listen::Listeners};
-use crate::site::{self, Site};
+use crate::site::{self, ForFiles, Site};
+use crate::tls::{self, CurrentCertificates};
 use crate::units::Bytes;
+use crate::upgrade::{self, Handover};
 use crate::wasm::Engine;
 use crate::watch;
 
 /// A server whose site is loaded and which does not listen yet.
 pub struct MyWeb {
     shared: Arc<Shared>,
-    listen: Vec<String>,
+    listen: Vec<Address>,
 }
 
 /// A server that listens.
 pub struct Bound {
     shared: Arc<Shared>,
     listeners: Listeners,
+    tls: Option<TlsAcceptor>,
 }
 
 /// What can be done with a server while it serves.
@@ -62,8 +72,11 @@ pub(crate) struct Shared {
     pub(crate) source: Source,
     /// The limits of the server itself, which a reload does not change.
     pub(crate) limits: Limits,
+    pub(crate) proxies: Proxies,
+    certificates: CurrentCertificates,
     engine: Arc<Engine>,
     logs: LogThread,
+    files: ForFiles,
     pub(crate) site: ArcSwap<Site>,
     ids: RequestIds,
 }
@@ -94,10 +107,24 @@ impl MyWeb {
         let mut limits = server_limits(&plan);
         machine::fit(&mut limits)?;
         let engine = Engine::new(&limits)?;
-        let site = site::load(&plan, &engine, &logs, None)?.site;
-        let site = ArcSwap::from_pointee(site);
+        let cache = Arc::new(FileCache::new(limits.file_cache));
+        let files = ForFiles { cache, encoders: Encoders::default() };
+        let loaded = site::load(&plan, &engine, &logs, &files, None)?;
+        let site = ArcSwap::from_pointee(loaded.site);
+        let certificates = Arc::new(ArcSwap::from_pointee(loaded.certificates));
+        let proxies = plan.proxies;
         let ids = RequestIds::new();
-        let shared = Arc::new(Shared { source, limits, engine, logs, site, ids });
+        let shared = Arc::new(Shared {
+            source,
+            limits,
+            proxies,
+            certificates,
+            engine,
+            logs,
+            files,
+            site,
+            ids,
+        });
         Ok(MyWeb { shared, listen: plan.listen })
     }
 
@@ -120,14 +147,22 @@ impl MyWeb {
     /// An address is not valid, not of this machine, or in use.
     pub async fn bind(self) -> Result<Bound, StartError> {
         let listeners = Listeners::bind(&self.listen).await?;
-        Ok(Bound { shared: self.shared, listeners })
+        let certificates = self.shared.certificates.clone();
+        let tls = listeners.have_tls().then(|| tls::acceptor(certificates));
+        let tls = tls.transpose().map_err(StartError::Engine)?;
+        Ok(Bound { shared: self.shared, listeners, tls })
     }
 }
 
 impl Bound {
-    /// The addresses that are listened on, with the ports that were picked.
-    pub fn addresses(&self) -> &[SocketAddr] {
+    /// The addresses of TCP that are listened on, with the ports that were picked.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.addresses()
+    }
+
+    /// Where the server listens, for people: `http://127.0.0.1:7788`.
+    pub fn shown(&self) -> Vec<String> {
+        self.listeners.shown()
     }
 
     /// A handle for what can be done while the server serves.
@@ -135,11 +170,20 @@ impl Bound {
         Control { shared: Arc::downgrade(&self.shared) }
     }
 
+    /// What a new process needs to take over.
+    ///
+    /// # Errors
+    /// There are too many open descriptors.
+    pub fn handover(&self) -> io::Result<Handover> {
+        self.listeners.handles().map(Handover)
+    }
+
     /// Answers requests until `stop` is ready, then lets running ones end within
     /// the drain limit, and stops what outlasts it.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
+        upgrade::say_serving(self.listeners.parent());
         let _watching = self.shared.source.watch().then(|| watch::start(&self.shared));
-        server::serve(self.listeners, self.shared.clone(), stop).await;
+        server::serve(self.listeners, self.tls, self.shared.clone(), stop).await;
         for site in &self.shared.site.load().tenants {
             tracing::info!("tenant {}: {}", site.tenant.name, site.tenant.totals);
         }
@@ -163,15 +207,25 @@ impl Shared {
     pub(crate) async fn handle(
         self: Arc<Self>,
         request: hyper::Request<Incoming>,
-        remote: SocketAddr,
-    ) -> Result<http::Response<Observed>, Infallible> {
+        peer: Arc<Peer>,
+    ) -> http::Response<Observed> {
         let site = self.site.load_full();
-        let asked = Asked::of(request.method(), request.headers());
-        let mut visit = Visit::start(self.ids.next(), site.access_log.clone(), &request, remote);
-        let answer = answer(&site, request, remote, &mut visit).await;
-        let answer = answer.unwrap_or_else(|refusal| refuse(&refusal, &asked, &visit));
+        let asked = Asked::of(request.headers());
+        let head = request.method() == Method::HEAD;
+        let asking = peer.asking(request.headers());
+        let (id, log) = (self.ids.next(), site.access_log.clone());
+        let mut visit = Visit::start(id, log, &request, asking.remote);
+        let most = self.limits.header_count;
+        let answer = match Request::check(request, visit.id.clone(), asking, most) {
+            Ok((request, payload)) => {
+                visit.request = Some(request.clone());
+                site.answer(&request, payload, &peer, &asked, &mut visit).await
+            }
+            Err(refusal) => refuse(&refusal, &asked, &visit, &ErrorPages::default()),
+        };
+        let answer = if head { without_body(answer) } else { answer };
         visit.answered(answer.status());
-        Ok(answer.map(|body| Observed::new(body, visit)))
+        answer.map(|body| Observed::new(body, visit))
     }
 
     /// Loads the site again and replaces it if it is sound. What was not loaded
@@ -193,21 +247,11 @@ impl Shared {
             )]));
         }
         let before = self.site.load_full();
-        let loaded = site::load(&plan, &self.engine, &self.logs, Some(&before))?;
+        let loaded = site::load(&plan, &self.engine, &self.logs, &self.files, Some(&before))?;
+        self.certificates.store(Arc::new(loaded.certificates));
         self.site.store(Arc::new(loaded.site));
         Ok(loaded.kept)
     }
-}
-
-async fn answer(
-    site: &Site,
-    request: hyper::Request<Incoming>,
-    remote: SocketAddr,
-    visit: &mut Visit,
-) -> Result<Response, Refusal> {
-    let (request, payload) = Request::check(request, visit.id.clone(), remote)?;
-    visit.request = Some(request.clone());
-    site.answer(request, payload, visit).await
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";

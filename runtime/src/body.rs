@@ -1,12 +1,14 @@
 //! The bodies that are sent: whole, or read from a file while it is sent.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use crate::compress::Encoded;
 use crate::files::FileReader;
 use crate::observe::Visit;
 
@@ -17,6 +19,10 @@ pub(crate) enum Body {
     Bytes(Bytes),
     /// A file, in pieces.
     File(FileReader),
+    /// One after the other.
+    Parts(VecDeque<Body>),
+    /// Encoded while it is sent.
+    Encoded(Box<Encoded>),
 }
 
 impl Body {
@@ -37,31 +43,47 @@ impl http_body::Body for Body {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let piece = match &mut *self {
             Body::Bytes(bytes) if bytes.is_empty() => None,
             Body::Bytes(bytes) => Some(Ok(std::mem::take(bytes))),
             Body::File(reader) => reader.next_piece().transpose(),
+            Body::Parts(parts) => {
+                while let Some(part) = parts.front_mut() {
+                    let piece = ready!(Pin::new(part).poll_frame(cx));
+                    if piece.is_some() {
+                        return Poll::Ready(piece);
+                    }
+                    parts.pop_front();
+                }
+                None
+            }
+            Body::Encoded(encoded) => return encoded.poll_frame(cx),
         };
         Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.length() == 0
+        match self {
+            Body::Encoded(encoded) => encoded.is_over(),
+            body => body.length() == Some(0),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.length())
+        self.length().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
 impl Body {
-    /// What is left to send, in bytes.
-    fn length(&self) -> u64 {
+    /// What is left to send, in bytes, if it can be foreseen.
+    pub(crate) fn length(&self) -> Option<u64> {
         match self {
-            Body::Bytes(bytes) => bytes.len() as u64,
-            Body::File(reader) => reader.left(),
+            Body::Bytes(bytes) => Some(bytes.len() as u64),
+            Body::File(reader) => Some(reader.left()),
+            Body::Parts(parts) => parts.iter().map(Body::length).sum(),
+            Body::Encoded(_) => None,
         }
     }
 }

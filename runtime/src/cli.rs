@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Config, DEFAULT_ADDRESS, Mount, Overrides, Source};
+use crate::config::{Config, DEFAULT_ADDRESS, Mount, Overrides, Source, TlsSource};
 use crate::limits::Limits;
 use crate::limits::keys::KEYS;
 
@@ -66,9 +66,14 @@ struct Serve {
     #[arg(long, value_name = "FILE", env = "MYWEB_CONFIG",
           conflicts_with_all = ["apps", "handlers", "statics", "files", "reuse"])]
     config: Option<PathBuf>,
-    /// Listen here; port 0 picks a free one [default: 127.0.0.1:7788]
+    /// Listen here, or at unix:PATH, or where systemd says; port 0 picks a free one
+    /// [default: 127.0.0.1:7788]
     #[arg(long, value_name = "HOST:PORT", env = "MYWEB_ADDR")]
     addr: Option<String>,
+    /// Serve over TLS, with the certificate and key of two PEM files, or with a
+    /// certificate that the server makes for itself, for development.
+    #[arg(long, value_name = "CERT,KEY|self-signed", env = "MYWEB_TLS", value_parser = tls)]
+    tls: Option<TlsSource>,
     /// Let an instance serve N requests, one after the other. 1 is a fresh
     /// instance for every request, the default; more is faster, and isolates
     /// requests of the same app less.
@@ -157,11 +162,13 @@ impl Serve {
         let nothing = self.apps.is_empty() && self.statics.is_empty() && self.handlers.is_none();
         let found = Some(PathBuf::from(FILE)).filter(|file| nothing && Path::exists(file));
         if let Some(path) = self.config.or(found) {
-            let overrides = Overrides { listen: self.addr, limits };
+            let self_signed = self.tls == Some(TlsSource::SelfSigned);
+            let overrides = Overrides { listen: self.addr, self_signed, limits };
             return Source::File { path, overrides, watch: self.watch };
         }
         let mut config = Config {
             listen: self.addr.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned()),
+            tls: self.tls,
             apps: self.apps,
             handlers: self.handlers,
             statics: self.statics,
@@ -177,6 +184,17 @@ impl Serve {
             let _ = key.set(&mut config.limits, text);
         }
         config.into()
+    }
+}
+
+/// `self-signed`, or two files.
+fn tls(text: &str) -> Result<TlsSource, String> {
+    match (text, text.split_once(',')) {
+        ("self-signed", _) => Ok(TlsSource::SelfSigned),
+        (_, Some((cert, key))) if !cert.is_empty() && !key.is_empty() => {
+            Ok(TlsSource::Files(cert.into(), key.into()))
+        }
+        _ => Err("write self-signed, or two files: cert.pem,key.pem".to_owned()),
     }
 }
 

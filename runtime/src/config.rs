@@ -1,7 +1,9 @@
 //! What to serve, as it is written down: flags, or a file.
 
+pub(crate) mod address;
 mod file;
 mod flags;
+mod networks;
 mod pattern;
 pub(crate) mod plan;
 mod reader;
@@ -11,12 +13,18 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{StartError, explain};
 pub use file::Overrides;
-pub use flags::{Config, Mount};
+pub use flags::{Config, Mount, TlsSource};
 pub(crate) use plan::Plan;
 pub use schema::json_schema;
 
 /// Where to listen when nothing else is said.
 pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:7788";
+
+fn default_address() -> address::Address {
+    let place = address::Place::Tcp(DEFAULT_ADDRESS.to_owned());
+    address::Address { tls: false, place }
+}
+
 /// Where the static files are when nothing else is said.
 const HTML: &str = "html";
 

@@ -77,6 +77,10 @@ pub(crate) enum Refusal {
     UriTooLong(usize),
     #[error("the headers are larger than {0} bytes")]
     HeadersTooLarge(usize),
+    #[error("there are more than {0} headers")]
+    TooManyHeaders(usize),
+    #[error("the host is not the one that the connection is for")]
+    Misdirected,
     #[error("too many requests; there is room after {0:?}")]
     TooManyRequests(Duration),
     #[error("the tenant holds {used} of {most} bytes of memory")]

@@ -1,220 +1,175 @@
 //! Static files, in numbered steps.
 
-mod headers;
+mod cache;
+mod entry;
+mod listing;
+mod multipart;
 mod names;
 mod policy;
+mod ranges;
+mod root;
 
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
-use std::path::Path;
-use std::time::SystemTime;
+use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptions};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
-use rustix::io::Errno;
 
 use crate::body::Body;
 use crate::capability::log::escape;
-use crate::error::{Refusal, StartError, explain};
+use crate::compress::{self, Accepted, Coding, Encoders};
+use crate::conditions::Outcome;
+use crate::error::Refusal;
 use crate::redirect;
 use crate::request::Request;
 use crate::respond::{Response, has_no_body};
-use names::Names;
+pub(crate) use cache::FileCache;
+use cache::Sibling;
+pub(crate) use entry::{Entry, FileReader};
+pub(crate) use policy::content_type;
+use ranges::Selected;
+use root::Found;
+pub(crate) use root::Root;
 
-/// What is read of a file at once, in bytes; a file up to this is sent whole.
-const PIECE: usize = 64 << 10;
-
-/// A directory whose files are served. Nothing outside it is reached, not
-/// through `..` and not through symbolic links.
+/// A directory of static files as a route serves it.
 #[derive(Debug)]
-pub(crate) struct Root {
-    dir: Dir,
-    names: Names,
+pub(crate) struct Files {
+    pub(crate) root: Arc<Root>,
+    /// Whether directories without an index are listed.
+    pub(crate) listing: bool,
+    /// The path that is answered in place of what is not there.
+    pub(crate) fallback: Option<String>,
+    /// For files that are not there compressed.
+    pub(crate) encoders: Option<Encoders>,
 }
 
-/// What a path names.
-#[derive(Debug)]
-pub(crate) enum Found {
-    File(OpenFile),
-    /// A directory with an index, named without the slash at its end: what the
-    /// index links to would be looked for beside it.
-    Directory,
-}
-
-/// A regular file below a root, opened for reading.
-#[derive(Debug)]
-pub(crate) struct OpenFile {
-    pub(crate) file: File,
-    pub(crate) length: u64,
-    modified: SystemTime,
-    content_type: HeaderValue,
-}
-
-impl Root {
-    /// Opens a directory.
+impl Files {
+    /// The answer to a request for what a decoded path names; `None` if that is
+    /// nothing.
     ///
     /// # Errors
-    /// It is none, or cannot be read.
-    pub(crate) fn open(path: &Path) -> Result<Root, StartError> {
-        let listed = std::fs::read_dir(path).map(drop);
-        let dir = listed.and_then(|()| Dir::open_ambient_dir(path, ambient_authority()));
-        dir.map(|dir| Root { dir, names: Names::default() })
-            .map_err(|error| StartError::Directory { path: path.into(), why: explain(&error) })
+    /// The system does not give the file.
+    pub(crate) fn answer(
+        &self,
+        path: &str,
+        request: &Request,
+    ) -> Result<Option<Response>, Refusal> {
+        let answer = self.answer_for(path, request)?;
+        match (&self.fallback, answer) {
+            (Some(fallback), None) => self.answer_for(fallback, request),
+            (_, answer) => Ok(answer),
+        }
     }
 
-    /// Opens the file that a decoded path names; a path that ends with a slash
-    /// names its `index.html`. `None` for all that is not a regular file below
-    /// the root.
-    ///
-    /// # Errors
-    /// The file may be there, but the system does not give it.
-    pub(crate) fn find(&self, path: &str) -> io::Result<Option<Found>> {
-        // 1. What the path may name at all.
-        if !self.names.may_have(&self.dir, policy::top(path)) {
-            return Ok(None);
-        }
-        let Some(relative) = policy::relative(path) else { return Ok(None) };
-        if path.is_empty() {
-            return Ok(self.open_below(&relative)?.map(|_| Found::Directory));
-        }
-        Ok(match self.open_below(&relative)? {
-            None => None,
-            Some((file, metadata)) if metadata.is_file() => Some(Found::File(OpenFile {
-                file,
-                length: metadata.len(),
-                modified: metadata.modified()?,
-                content_type: policy::content_type(&relative),
-            })),
-            // A directory without the slash at its end.
-            Some(_) => {
-                let index = self.open_below(&relative.join(policy::INDEX))?;
-                index.filter(|(_, metadata)| metadata.is_file()).map(|_| Found::Directory)
+    fn answer_for(&self, path: &str, request: &Request) -> Result<Option<Response>, Refusal> {
+        let unreadable = |error| Refusal::Unreadable { path: escape(path.as_bytes()), error };
+        Ok(match self.root.find(path).map_err(unreadable)? {
+            Some(Found::File(known)) => {
+                let siblings = self.root.siblings(&known);
+                let headers = HeaderMap::new();
+                Some(send(
+                    &known.entry,
+                    siblings,
+                    self.encoders.as_ref(),
+                    StatusCode::OK,
+                    headers,
+                    request,
+                ))
             }
+            Some(Found::Unslashed { index }) if index || self.listing => {
+                Some(redirect::with_slash(request))
+            }
+            Some(Found::Directory(dir)) if self.listing => {
+                Some(listing::page(&dir, &request.path).map_err(unreadable)?)
+            }
+            Some(Found::Directory(_) | Found::Unslashed { .. }) | None => None,
         })
     }
-
-    fn open_below(&self, relative: &Path) -> io::Result<Option<(File, Metadata)>> {
-        // 2. Open it below the root: `openat2` with RESOLVE_BENEATH.
-        //    SECURITY: without O_NONBLOCK the open of a FIFO would wait for ever.
-        let mut options = OpenOptions::new();
-        cap_std::fs::OpenOptionsExt::custom_flags(options.read(true), NONBLOCK);
-        let file = match self.dir.open_with(relative, &options) {
-            Ok(file) => file.into_std(),
-            Err(error) if is_missing(&error) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        // 3. Only regular files and directories, asked of the open descriptor.
-        let metadata = file.metadata()?;
-        let known = metadata.is_file() || metadata.is_dir();
-        Ok(known.then_some((file, metadata)))
-    }
 }
 
-/// No file, or none below the root: cap-std's answer to a path that leaves it is
-/// a permission that it denies.
-fn is_missing(error: &io::Error) -> bool {
-    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
-    match error.raw_os_error() {
-        None => error.kind() == PermissionDenied,
-        Some(code) => matches!(error.kind(), NotFound | NotADirectory) || MISSING.contains(&code),
-    }
-}
-
-/// A name that is too long, links in a circle, a path that `openat2` will not
-/// follow out of the root, a socket or device that nobody serves.
-const MISSING: [i32; 5] = [
-    Errno::NAMETOOLONG.raw_os_error(),
-    Errno::LOOP.raw_os_error(),
-    Errno::XDEV.raw_os_error(),
-    Errno::NXIO.raw_os_error(),
-    Errno::NODEV.raw_os_error(),
-];
-
-const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-
-/// The answer to a request for what a decoded path names below a root; `None`
-/// if that is nothing.
-///
-/// # Errors
-/// The system does not give the file.
-pub(crate) fn answer(
-    root: &Root,
-    path: &str,
-    request: &Request,
-) -> Result<Option<Response>, Refusal> {
-    let unreadable = |error| Refusal::Unreadable { path: escape(path.as_bytes()), error };
-    Ok(root.find(path).map_err(unreadable)?.map(|found| match found {
-        Found::File(file) => send_for_guest(file, StatusCode::OK, HeaderMap::new(), request),
-        Found::Directory => redirect::with_slash(request),
-    }))
-}
-
-/// The same with a guest's status and headers. Validators and lengths are the
+/// The answer with a guest's status and headers. Validators and lengths are the
 /// server's; the type is the guest's if it names one.
 pub(crate) fn send_for_guest(
-    found: OpenFile,
+    entry: &Entry,
+    status: StatusCode,
+    headers: HeaderMap,
+    request: &Request,
+) -> Response {
+    send(entry, &[], None, status, headers, request)
+}
+
+/// A file's answer. `siblings` are files that hold the same in a coding.
+fn send(
+    entry: &Entry,
+    siblings: &[Sibling],
+    encoders: Option<&Encoders>,
     status: StatusCode,
     mut headers: HeaderMap,
     request: &Request,
 ) -> Response {
-    // 4. Validators: the client may have this version already.
-    let validators = headers::Validators::new(found.modified, found.length);
+    let ok = status == StatusCode::OK;
+    let range = request.headers.get(header::RANGE).filter(|_| ok && request.method == Method::GET);
+    headers.entry(header::CONTENT_TYPE).or_insert(entry.content_type.clone());
+    // 1. The coding. Ranges are of the file itself.
+    let encoders = encoders.filter(|_| {
+        let typed = headers.get(header::CONTENT_TYPE).is_some_and(compress::is_compressible);
+        typed && entry.length >= compress::LEAST
+    });
+    let made = encoders.is_some();
+    if made || !siblings.is_empty() {
+        compress::add_vary(&mut headers);
+    }
+    let sibling = |coding| siblings.iter().find(|sibling| sibling.coding == coding);
+    let there = |coding: Coding| sibling(coding).is_some() || (made && coding.is_made_here());
+    let coding = Accepted::of(&request.headers).best(there).filter(|_| range.is_none());
+    let coded = coding.and_then(|coding| match sibling(coding) {
+        Some(sibling) => Some((coding, sibling.entry.as_ref(), sibling.entry.body())),
+        None => Some((coding, entry, entry.encoded(coding, encoders?).ok()?)),
+    });
+    let coding = coded.as_ref().map(|(coding, ..)| *coding);
+    // 2. What the client has already, or wants to be as it was.
+    let source = coded.as_ref().map_or(entry, |(_, source, _)| source);
+    let validators = source.validators.in_coding(coding.map(Coding::token));
     validators.insert(&mut headers);
-    let unchanged = status == StatusCode::OK && validators.match_request(request);
-    // 5. Headers.
-    if !unchanged {
-        headers.entry(header::CONTENT_TYPE).or_insert(found.content_type.clone());
-        headers.insert(header::CONTENT_LENGTH, found.length.into());
+    match validators.check(&request.method, &request.headers) {
+        Outcome::NotModified if ok => return short(StatusCode::NOT_MODIFIED, headers),
+        Outcome::Failed if ok => return short(StatusCode::PRECONDITION_FAILED, headers),
+        _ => {}
     }
-    if has_no_body(status) {
-        headers.remove(header::CONTENT_LENGTH);
-    }
-    // 6. The body, unless none was asked for.
-    let bodiless = unchanged || request.method == Method::HEAD || has_no_body(status);
-    let mut response = Response::new(if bodiless { Body::empty() } else { found.into_body() });
-    *response.status_mut() = if unchanged { StatusCode::NOT_MODIFIED } else { status };
+    // 3. The parts that it asks for.
+    let range = range.filter(|_| validators.allow_range(&request.headers));
+    let selected = range.and_then(|range| range.to_str().ok());
+    let selected = selected.map_or(Selected::Whole, |range| ranges::select(range, entry.length));
+    // 4. The body.
+    let (status, body) = match (coded, selected) {
+        (Some((coding, _, body)), _) => {
+            compress::mark(&mut headers, coding);
+            (status, body)
+        }
+        (None, Selected::Whole) => {
+            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            (status, entry.body())
+        }
+        (None, Selected::Parts(parts)) => {
+            (StatusCode::PARTIAL_CONTENT, multipart::body(entry, &parts, &mut headers))
+        }
+        (None, Selected::Unsatisfiable) => {
+            let whole = HeaderValue::try_from(format!("bytes */{}", entry.length)).ok();
+            headers.extend(whole.map(|whole| (header::CONTENT_RANGE, whole)));
+            return short(StatusCode::RANGE_NOT_SATISFIABLE, headers);
+        }
+    };
+    let body = if has_no_body(status) { Body::empty() } else { body };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
 
-impl OpenFile {
-    fn into_body(self) -> Body {
-        Body::File(FileReader { file: self.file, left: self.length })
-    }
-}
-
-/// Reads a file piece by piece, as much of it as was announced.
-#[derive(Debug)]
-pub(crate) struct FileReader {
-    file: File,
-    left: u64,
-}
-
-impl FileReader {
-    pub(crate) fn left(&self) -> u64 {
-        self.left
-    }
-
-    /// The next bytes, `None` after the last.
-    ///
-    /// # Errors
-    /// The file cannot be read, or has become shorter: the connection is
-    /// broken off rather than that the answer ends as if it were whole.
-    pub(crate) fn next_piece(&mut self) -> io::Result<Option<Bytes>> {
-        let most = usize::try_from(self.left).unwrap_or(PIECE).min(PIECE);
-        if most == 0 {
-            return Ok(None);
-        }
-        let mut piece = BytesMut::zeroed(most);
-        let count = self.file.read(&mut piece)?;
-        if count == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-        }
-        piece.truncate(count);
-        self.left -= count as u64;
-        Ok(Some(piece.freeze()))
-    }
+/// An answer that is told by its status and headers.
+fn short(status: StatusCode, mut headers: HeaderMap) -> Response {
+    headers.remove(header::CONTENT_TYPE);
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }

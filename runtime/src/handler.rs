@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use http::Method;
+use http::header::{self, HeaderMap, HeaderValue};
 
+use crate::compress::{self, Encoders};
 use crate::error::Refusal;
-use crate::files::{self, Root};
+use crate::files::Files;
 use crate::limits::Limits;
 use crate::observe::Visit;
 use crate::redirect::Redirect;
@@ -21,7 +23,7 @@ pub(crate) enum Handler {
     /// A component.
     App(Arc<App>),
     /// A directory of static files.
-    Files(Arc<Root>),
+    Files(Arc<Files>),
     /// Another address.
     Redirect(Arc<Redirect>),
 }
@@ -32,6 +34,14 @@ pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     pub(crate) handler: Handler,
     pub(crate) limits: Arc<Limits>,
+    /// Headers that every answer has.
+    pub(crate) headers: HeaderMap,
+    /// `Cache-Control` of good answers that have none.
+    pub(crate) cache_control: Option<HeaderValue>,
+    /// For an app's answers, if they are compressed.
+    pub(crate) encoders: Option<Encoders>,
+    /// Whether an app's answers get an etag.
+    pub(crate) etag: bool,
 }
 
 impl Route {
@@ -56,9 +66,16 @@ impl Route {
                 // any answer is written: code stays in the caches, and a client
                 // is woken once for many answers (docs/architecture.md).
                 tokio::task::yield_now().await;
-                Ok(answer?)
+                let mut answer = answer?;
+                if self.etag {
+                    answer = respond::with_etag(answer, request);
+                }
+                Ok(match &self.encoders {
+                    Some(encoders) => compress::answer(answer, request, encoders),
+                    None => answer,
+                })
             }
-            Handler::Files(root) => {
+            Handler::Files(files) => {
                 if request.method == Method::OPTIONS {
                     return Ok(respond::options(&OF_FILES));
                 }
@@ -66,10 +83,25 @@ impl Route {
                     return Err(Refusal::MethodNotAllowed { allow: OF_FILES.to_vec() });
                 }
                 let path = found.path_info(&request.path);
-                files::answer(root, path, request)?.ok_or(Refusal::NotFound)
+                files.answer(path, request)?.ok_or(Refusal::NotFound)
             }
             Handler::Redirect(redirect) => Ok(redirect.answer(request, &found)),
         }
+    }
+}
+
+impl Route {
+    /// An answer with the headers that the route gives to all of its own.
+    pub(crate) fn with_headers(&self, mut answer: Response) -> Response {
+        let good = respond::is_good(&answer);
+        let headers = answer.headers_mut();
+        if let Some(value) = self.cache_control.as_ref().filter(|_| good) {
+            headers.entry(header::CACHE_CONTROL).or_insert_with(|| value.clone());
+        }
+        for (name, value) in &self.headers {
+            headers.insert(name, value.clone());
+        }
+        answer
     }
 }
 

@@ -46,7 +46,10 @@ mod machine;
 mod site;
 mod watch;
 
+mod peer;
 mod server;
+mod tls;
+mod upgrade;
 
 mod hosts;
 mod limits;
@@ -61,13 +64,16 @@ mod redirect;
 mod wasm;
 
 mod body;
+mod compress;
+mod conditions;
 mod error;
 mod observe;
 mod respond;
 
 pub use app::{Bound, Control, MyWeb};
-pub use config::{Config, Mount, Source};
+pub use config::{Config, Mount, Source, TlsSource};
 pub use error::StartError;
 pub use limits::Limits;
 pub use observe::{LogThread, Sink};
 pub use units::Rate;
+pub use upgrade::Handover;

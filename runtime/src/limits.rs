@@ -44,13 +44,23 @@ pub struct Limits {
     pub uri: usize,
     /// The number of a request's headers. More: 431.
     pub header_count: usize,
-    /// The time for a request's headers to arrive, and for a connection to be
-    /// idle between two requests. Slower: closed.
+    /// The time for a request's headers to arrive. Slower: closed.
     pub header_time: Duration,
+    /// How long a connection may be idle between two requests. Longer: closed.
+    pub idle_time: Duration,
+    /// The time for the handshake of TLS. Slower: closed.
+    pub handshake_time: Duration,
+    /// The least that a client sends of a body, or takes of an answer, in bytes
+    /// a second, after 5 s. Slower: 408, or closed.
+    pub transfer_rate: usize,
     /// How long a client may take none of an answer. Longer: closed.
     pub send_time: Duration,
     /// Connections at the same time. More wait to be accepted.
     pub connections: usize,
+    /// Connections from one client address at the same time. More: closed.
+    pub client_connections: usize,
+    /// Small files that are kept in memory, of all tenants together, in bytes.
+    pub file_cache: usize,
     /// Instances of all tenants at the same time: the size of the pool.
     pub instances: usize,
     /// How long running requests may go on after the server was told to stop.
@@ -65,7 +75,7 @@ impl Default for Limits {
             memory: 128 << 20,
             tenant_memory: 512 << 20,
             body: 10 << 20,
-            body_time: Duration::from_secs(30),
+            body_time: Duration::from_secs(300),
             response: 32 << 20,
             log: 64 << 10,
             concurrency: 64,
@@ -76,9 +86,14 @@ impl Default for Limits {
             headers: 64 << 10,
             uri: 8 << 10,
             header_count: 100,
-            header_time: Duration::from_secs(30),
+            header_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(60),
+            handshake_time: Duration::from_secs(5),
+            transfer_rate: 500,
             send_time: Duration::from_secs(30),
             connections: 10_000,
+            client_connections: 2_000,
+            file_cache: 32 << 20,
             instances: 1_000,
             drain: Duration::from_secs(10),
         }

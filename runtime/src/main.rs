@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use myweb_run::cli::Invocation;
 use myweb_run::config::json_schema;
-use myweb_run::{Control, LogThread, MyWeb, Source};
+use myweb_run::{Control, Handover, LogThread, MyWeb, Source};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -47,14 +47,23 @@ fn serve(source: Source) -> anyhow::Result<()> {
         let server = MyWeb::build_with_logs(source, logs)?;
         let routes = server.routes();
         let server = server.bind().await?;
-        for address in server.addresses() {
-            say(&format!("listening on http://{address}"));
+        for address in server.shown() {
+            say(&format!("listening on {address}"));
         }
         if stderr().is_terminal() {
             say(table(&routes).trim_end());
         }
         obey_signals(server.control()).context("cannot listen for signals")?;
-        server.serve(stop).await;
+        let handover = server.handover().context("cannot pass the listeners on")?;
+        let handed_over = handed_over(handover).context("cannot listen for signals")?;
+        server
+            .serve(async {
+                tokio::select! {
+                    () = stop => {}
+                    () = handed_over => {}
+                }
+            })
+            .await;
         anyhow::Ok(())
     })?;
     runtime.shutdown_background();
@@ -113,6 +122,24 @@ fn obey_signals(control: Control) -> std::io::Result<()> {
         }
     });
     Ok(())
+}
+
+/// Ready once a new process serves in place of this one, started on SIGUSR2.
+fn handed_over(handover: Handover) -> std::io::Result<impl Future<Output = ()>> {
+    let mut upgrade = signal(SignalKind::user_defined2())?;
+    Ok(async move {
+        while upgrade.recv().await.is_some() {
+            match handover.start().await {
+                Ok(process) => {
+                    tracing::info!("process {process} serves now; this one ends");
+                    return;
+                }
+                Err(why) => {
+                    tracing::error!("the new process does not serve, this one goes on: {why}");
+                }
+            }
+        }
+    })
 }
 
 /// Ready at the first Ctrl-C or SIGTERM; the second one ends the process.

@@ -26,6 +26,37 @@ impl Redirect {
     }
 }
 
+/// What a tenant says of connections with and without TLS.
+#[derive(Debug, Default)]
+pub(crate) struct Transport {
+    /// `Strict-Transport-Security`.
+    pub(crate) hsts: Option<HeaderValue>,
+    /// The port to which requests without TLS are sent on, if they are.
+    pub(crate) redirect: Option<u16>,
+}
+
+impl Transport {
+    /// The answer to a request without TLS that is sent on to it.
+    pub(crate) fn to_tls(&self, request: &Request) -> Option<Response> {
+        let port = self.redirect.filter(|_| !request.secure && !request.host.is_empty())?;
+        let port = if port == HTTPS { String::new() } else { format!(":{port}") };
+        let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
+        let location = format!("https://{}{port}{target}", request.host);
+        Some(answer(location, StatusCode::PERMANENT_REDIRECT))
+    }
+
+    /// An answer with what it says to clients that came over TLS (RFC 6797
+    /// section 7.2: to no others).
+    pub(crate) fn with_hsts(&self, mut answer: Response, request: &Request) -> Response {
+        let hsts = self.hsts.clone().filter(|_| request.secure);
+        answer.headers_mut().extend(hsts.map(|value| (header::STRICT_TRANSPORT_SECURITY, value)));
+        answer
+    }
+}
+
+/// The port of `https` (RFC 9110 section 4.2.2).
+pub(crate) const HTTPS: u16 = 443;
+
 /// The answer to a directory that was named without the slash at its end.
 pub(crate) fn with_slash(request: &Request) -> Response {
     let query = request.uri.query().map_or(String::new(), |query| format!("?{query}"));

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Uri, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use percent_encoding::percent_decode_str;
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::Refusal;
 use crate::limits::Limits;
 use crate::observe::Spent;
+use crate::peer::Asking;
+use crate::server::GRACE;
 use crate::tenant::Taken;
 
 /// A request whose head was checked.
@@ -30,6 +33,8 @@ pub(crate) struct Request {
     /// The path with each segment decoded once; an encoded slash stays `%2F`.
     pub(crate) path: String,
     pub(crate) remote: SocketAddr,
+    /// Whether the client's connection is encrypted.
+    pub(crate) secure: bool,
     pub(crate) spent: Spent,
 }
 
@@ -44,11 +49,17 @@ impl Request {
     pub(crate) fn check(
         request: http::Request<Incoming>,
         id: Arc<str>,
-        remote: SocketAddr,
+        asking: Asking,
+        header_count: usize,
     ) -> Result<(Arc<Request>, Payload), Refusal> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         check_target(&head.method, &head.uri)?;
-        let (host, port) = host_and_port(&head.uri, &head.headers, head.version)?;
+        if head.headers.len() > header_count {
+            return Err(Refusal::TooManyHeaders(header_count));
+        }
+        let default = if asking.secure { 443 } else { 80 };
+        let (host, port) = host_and_port(&head.uri, &head.headers, head.version, default)?;
+        join_cookies(&mut head.headers);
         let path = decode_path(head.uri.path())?;
         let request = Arc::new(Request {
             id,
@@ -59,7 +70,8 @@ impl Request {
             host,
             port,
             path,
-            remote,
+            remote: asking.remote,
+            secure: asking.secure,
             spent: Spent::default(),
         });
         Ok((request, Payload(body)))
@@ -82,6 +94,10 @@ impl Request {
             return Err(Refusal::HeadersTooLarge(limits.headers));
         }
         Ok(())
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
     }
 
     pub(crate) fn protocol(&self) -> &'static str {
@@ -107,7 +123,7 @@ impl Payload {
         if self.0.size_hint().lower() > limits.body as u64 {
             return Err(too_large);
         }
-        Box::pin(within(limits.body_time, collect(self.0, limits.body, memory))).await
+        Box::pin(within(limits.body_time, collect(self.0, limits, memory))).await
     }
 }
 
@@ -119,10 +135,21 @@ async fn within<T>(
 }
 
 /// All pieces as one; a body in one piece is not copied.
-async fn collect(mut body: Incoming, most: usize, memory: &mut Taken) -> Result<Bytes, Refusal> {
+async fn collect(
+    mut body: Incoming,
+    limits: &Limits,
+    memory: &mut Taken,
+) -> Result<Bytes, Refusal> {
+    let most = limits.body;
+    let started = Instant::now();
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    loop {
+        // What is there has had its time.
+        let had = (first.len() + all.len()) as f64 / limits.transfer_rate as f64;
+        let until = started + GRACE + Duration::from_secs_f64(had);
+        let next = timeout_at(until, body.frame()).await;
+        let Some(frame) = next.map_err(|_| Refusal::BodyTooSlow)? else { break };
         let Ok(piece) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
         if first.len() + all.len() + piece.len() > most {
             return Err(Refusal::BodyTooLarge(most));
@@ -151,24 +178,41 @@ fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// HTTP/2 clients may send each cookie in a header of its own; handlers are
+/// given one (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(header::COOKIE).iter();
+    if let (Some(_), Some(_)) = (cookies.next(), cookies.next()) {
+        let all: Vec<&[u8]> =
+            headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        if let Ok(one) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+            headers.insert(header::COOKIE, one);
+        }
+    }
+}
+
 /// The one host that a request is for (RFC 9112 section 3.2).
 fn host_and_port(
     uri: &Uri,
     headers: &HeaderMap,
     version: Version,
+    default: u16,
 ) -> Result<(String, u16), Refusal> {
     let mut hosts = headers.get_all(header::HOST).iter();
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => {
             host.to_str().map_err(|_| Refusal::BadRequest("the Host is not text"))?
         }
-        (None, _) if version == Version::HTTP_10 => uri.authority().map_or("", |a| a.as_str()),
+        (None, _) if version == Version::HTTP_10 => authority,
+        // `:authority` stands for it (RFC 9113 section 8.3.1).
+        (None, _) if version == Version::HTTP_2 && !authority.is_empty() => authority,
         (None, _) => return Err(Refusal::BadRequest("there is no Host header")),
         (Some(_), Some(_)) => return Err(Refusal::BadRequest("there are two Host headers")),
     };
-    let host = split_host(host).ok_or(Refusal::BadRequest("the Host is not valid"))?;
+    let host = split_host(host, default).ok_or(Refusal::BadRequest("the Host is not valid"))?;
     // SECURITY: two hosts in one request must not lead to two tenants.
-    match uri.authority().map(|authority| split_host(authority.as_str())) {
+    match uri.authority().map(|authority| split_host(authority.as_str(), default)) {
         Some(target) if target.as_ref() != Some(&host) => {
             Err(Refusal::BadRequest("the target's host is not the Host header's"))
         }
@@ -177,9 +221,9 @@ fn host_and_port(
 }
 
 /// The name in lower case and without a dot at the end, and the port.
-fn split_host(host: &str) -> Option<(String, u16)> {
+fn split_host(host: &str, default: u16) -> Option<(String, u16)> {
     if host.is_empty() {
-        return Some((String::new(), 80));
+        return Some((String::new(), default));
     }
     let name_end = if host.starts_with('[') {
         host.find(']')? + 1
@@ -188,8 +232,8 @@ fn split_host(host: &str) -> Option<(String, u16)> {
     };
     let (name, port) = host.split_at(name_end);
     let port = match port.strip_prefix(':') {
-        None if port.is_empty() => 80,
-        Some("") => 80,
+        None if port.is_empty() => default,
+        Some("") => default,
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
         _ => return None,
     };
@@ -284,7 +328,7 @@ mod tests {
             (":80", None),
         ] {
             let expected = split.map(|(name, port)| (name.to_owned(), port));
-            assert_eq!(split_host(host), expected, "{host}");
+            assert_eq!(split_host(host, 80), expected, "{host}");
         }
     }
 }

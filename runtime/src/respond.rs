@@ -1,15 +1,19 @@
 //! The only map from an error to an HTTP answer. What the client reads says
 //! nothing of the inside; the cause goes to the log with the request's id.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
+use sha2::{Digest, Sha256};
 
 use crate::body::Body;
+use crate::conditions::{Outcome, Validators};
 use crate::error::{GuestError, Refusal};
 use crate::observe::Visit;
+use crate::request::Request;
 
 /// An answer of ours.
 pub(crate) type Response = http::Response<Body>;
@@ -23,39 +27,53 @@ pub(crate) fn has_no_body(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
+/// Whether a client gets what it asked for, or has it.
+pub(crate) fn is_good(response: &Response) -> bool {
+    response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED
+}
+
 /// What of a request an error's answer depends on, kept from before it is
 /// checked.
 pub(crate) struct Asked {
     json: bool,
-    head: bool,
 }
 
 impl Asked {
-    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Asked {
+    pub(crate) fn of(headers: &HeaderMap) -> Asked {
         let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
         let json = accept.is_some_and(|accept| {
             accept.contains("application/json") && !accept.contains("text/html")
         });
-        Asked { json, head: *method == Method::HEAD }
+        Asked { json }
     }
 }
 
+/// A tenant's own pages for errors, by status.
+#[derive(Default)]
+pub(crate) struct ErrorPages(pub(crate) HashMap<StatusCode, ErrorPage>);
+
+/// A page, with its type.
+pub(crate) type ErrorPage = (HeaderValue, Bytes);
+
 /// The answer to a request that was refused or failed.
-pub(crate) fn refuse(refusal: &Refusal, asked: &Asked, visit: &Visit) -> Response {
+pub(crate) fn refuse(
+    refusal: &Refusal,
+    asked: &Asked,
+    visit: &Visit,
+    pages: &ErrorPages,
+) -> Response {
     let status = status(refusal);
     // What any client can bring about is no error of the server or of a guest.
     match refusal {
         Refusal::Guest(_) | Refusal::Unreadable { .. } => tracing::error!("{visit}: {refusal}"),
         _ => tracing::debug!("{visit}: {refusal}"),
     }
-    let (kind, text) = page(status, asked.json, &visit.id);
-    let length = text.len();
-    let body = if asked.head { Body::empty() } else { Bytes::from(text).into() };
-    let mut response = Response::new(body);
+    let own = pages.0.get(&status).filter(|_| !asked.json).cloned();
+    let (kind, page) = own.unwrap_or_else(|| page(status, asked.json, &visit.id));
+    let mut response = Response::new(page.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::CONTENT_LENGTH, length.into());
+    headers.insert(header::CONTENT_TYPE, kind);
     match refusal {
         Refusal::MethodNotAllowed { allow } => {
             headers.extend(allow_header(allow));
@@ -80,6 +98,40 @@ pub(crate) fn refuse(refusal: &Refusal, asked: &Asked, visit: &Visit) -> Respons
     response
 }
 
+/// The answer with a tag of its bytes, unless it has one; 304 where the client
+/// has them already.
+pub(crate) fn with_etag(mut response: Response, request: &Request) -> Response {
+    let reads = request.method == Method::GET || request.method == Method::HEAD;
+    if response.status() != StatusCode::OK || !reads {
+        return response;
+    }
+    if let (Body::Bytes(bytes), false) =
+        (response.body(), response.headers().contains_key(header::ETAG))
+        && !bytes.is_empty()
+    {
+        let digest = Sha256::digest(bytes);
+        let mut tag = String::from("\"");
+        digest.iter().take(TAG_BYTES).for_each(|byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(tag, "{byte:02x}");
+        });
+        tag.push('"');
+        let tag = HeaderValue::try_from(tag).ok();
+        response.headers_mut().extend(tag.map(|tag| (header::ETAG, tag)));
+    }
+    let validators = Validators::of(response.headers());
+    if validators.check(&request.method, &request.headers) == Outcome::NotModified {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Body::empty();
+        response.headers_mut().remove(header::CONTENT_TYPE);
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    response
+}
+
+/// How much of a digest tells answers apart, in bytes.
+const TAG_BYTES: usize = 16;
+
 /// The answer to `OPTIONS`.
 pub(crate) fn options(allow: &[Method]) -> Response {
     let mut response = Response::new(Body::empty());
@@ -97,7 +149,10 @@ fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::BadRequest(_) | Refusal::BodyBroken => StatusCode::BAD_REQUEST,
         Refusal::UriTooLong(_) => StatusCode::URI_TOO_LONG,
-        Refusal::HeadersTooLarge(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Refusal::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+        Refusal::HeadersTooLarge(_) | Refusal::TooManyHeaders(_) => {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        }
         Refusal::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
         Refusal::NotFound => StatusCode::NOT_FOUND,
@@ -127,7 +182,7 @@ fn status(refusal: &Refusal) -> StatusCode {
 
 /// A small page, and its type. Server errors carry the id under which the log
 /// has their cause.
-fn page(status: StatusCode, json: bool, request_id: &str) -> (&'static str, String) {
+fn page(status: StatusCode, json: bool, request_id: &str) -> ErrorPage {
     let code = status.as_u16();
     let reason = status.canonical_reason().unwrap_or("Error");
     let mut text = String::with_capacity(256);
@@ -139,7 +194,7 @@ fn page(status: StatusCode, json: bool, request_id: &str) -> (&'static str, Stri
             let _ = write!(text, ",\"request-id\":\"{request_id}\"");
         }
         text.push_str("}\n");
-        return ("application/json", text);
+        return (HeaderValue::from_static("application/json"), text.into());
     }
     let _ = write!(
         text,
@@ -151,5 +206,16 @@ fn page(status: StatusCode, json: bool, request_id: &str) -> (&'static str, Stri
     if reference {
         let _ = writeln!(text, "<p>Request {request_id}</p>");
     }
-    ("text/html; charset=utf-8", text)
+    (HeaderValue::from_static("text/html; charset=utf-8"), text.into())
+}
+
+/// The answer to HEAD: what the one to GET says of its body, without it
+/// (RFC 9110 section 9.3.2).
+pub(crate) fn without_body(mut response: Response) -> Response {
+    let body = std::mem::replace(response.body_mut(), Body::empty());
+    let length = body.length().filter(|_| !has_no_body(response.status()));
+    if let Some(length) = length {
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length.into());
+    }
+    response
 }

@@ -9,17 +9,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::Refusal;
-use crate::files::{self, Root};
+use crate::files::Files;
 use crate::handler::{Route, reads};
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::observe::{AccessLog, Visit};
+use crate::peer::Peer;
+use crate::redirect::Transport;
 use crate::request::{Payload, Request};
-use crate::respond::Response;
+use crate::respond::{Asked, ErrorPages, Response, refuse};
 use crate::router::{Miss, Router};
 use crate::tenant::Tenant;
 use crate::wasm::{App, Component};
-pub(crate) use load::load;
+pub(crate) use load::{ForFiles, load};
 
 /// Tenants, and the hosts that lead to them.
 pub(crate) struct Site {
@@ -36,8 +38,10 @@ pub(crate) struct Site {
 pub(crate) struct TenantSite {
     pub(crate) tenant: Arc<Tenant>,
     /// Static files that are looked up before the routes.
-    front: Option<Arc<Root>>,
+    front: Option<Files>,
     router: Router<Route>,
+    error_pages: ErrorPages,
+    transport: Transport,
     /// Its hosts, and each route with what answers it, for people.
     pub(crate) shown: Shown,
 }
@@ -63,30 +67,65 @@ impl Site {
     /// Answers a request.
     pub(crate) async fn answer(
         &self,
-        request: Arc<Request>,
+        request: &Arc<Request>,
         payload: Payload,
+        peer: &Peer,
+        asked: &Asked,
         visit: &mut Visit,
-    ) -> Result<Response, Refusal> {
+    ) -> Response {
+        let site = match self.tenant_of(request, peer) {
+            Ok(site) => site,
+            Err(refusal) => return refuse(&refusal, asked, visit, &ErrorPages::default()),
+        };
+        visit.tenant = Some(site.tenant.clone());
+        let answer = match site.answer(request, payload, asked, visit).await {
+            Ok(response) => response,
+            Err(refusal) => refuse(&refusal, asked, visit, &site.error_pages),
+        };
+        site.transport.with_hsts(answer, request)
+    }
+
+    /// The tenant that a request is for.
+    fn tenant_of(&self, request: &Request, peer: &Peer) -> Result<&Arc<TenantSite>, Refusal> {
         let site = self.hosts.find(&request.host).ok_or(Refusal::NotFound)?;
-        let tenant = &site.tenant;
-        visit.tenant = Some(tenant.clone());
-        request.check_size(&tenant.limits)?;
-        tenant.check_rate(request.remote.ip())?;
-        if let Some(response) = site.answer_from_front(&request)? {
-            return Ok(response);
+        // SECURITY: a connection that was made to one tenant does not reach
+        // another (RFC 9110 section 7.4).
+        if let Some(tls) = &peer.tls {
+            let name = tls.server_name.as_deref().unwrap_or(&request.host);
+            let named = self.hosts.find(name.trim_end_matches('.'));
+            if named.is_none_or(|named| !Arc::ptr_eq(named, site)) {
+                return Err(Refusal::Misdirected);
+            }
         }
-        let (route, found) = site.router.find(&request.path, &request.method)?;
-        visit.route = Some(route.name.clone());
-        route.answer(&request, payload, found, tenant, visit).await
+        Ok(site)
     }
 }
 
 impl TenantSite {
-    fn answer_from_front(&self, request: &Request) -> Result<Option<Response>, Refusal> {
-        match self.front.as_ref().filter(|_| reads(&request.method)) {
-            Some(front) => files::answer(front, &request.path, request),
-            None => Ok(None),
+    async fn answer(
+        &self,
+        request: &Arc<Request>,
+        payload: Payload,
+        asked: &Asked,
+        visit: &mut Visit,
+    ) -> Result<Response, Refusal> {
+        let tenant = &self.tenant;
+        request.check_size(&tenant.limits)?;
+        tenant.check_rate(request.remote.ip())?;
+        if let Some(answer) = self.transport.to_tls(request) {
+            return Ok(answer);
         }
+        if let Some(front) = self.front.as_ref().filter(|_| reads(&request.method))
+            && let Some(response) = front.answer(&request.path, request)?
+        {
+            return Ok(response);
+        }
+        let (route, found) = self.router.find(&request.path, &request.method)?;
+        visit.route = Some(route.name.clone());
+        let answer = route.answer(request, payload, found, tenant, visit).await;
+        let answer =
+            answer.unwrap_or_else(|refusal| refuse(&refusal, asked, visit, &self.error_pages));
+        Ok(route.with_headers(answer))
     }
 }
 

@@ -49,7 +49,9 @@ fn a3_bulk_operations_are_stopped_too() {
     let fill = "(loop (memory.fill (i32.const 65536) (i32.const 1) (i32.const 134152192)) (br 0))";
     let large = Core { memory: "2048", application: fill, ..Core::default() }.build("a3-large");
     let (good, bad) = (format!("/good={}", guest("hello")), format!("/bad={large}"));
-    let server = Server::start(&["--app", &good, "--app", &bad, "--max-cpu", "100ms"]);
+    // Both are apps of one tenant: there is memory for the attacks and the victim.
+    let limits = ["--max-cpu", "100ms", "--max-tenant-memory", "1GiB"];
+    let server = Server::start(&[&["--app", &good, "--app", &bad], &limits[..]].concat());
     Victim::of(&server).beside(4, || assert_eq!(server.get("/bad").status, 504));
 }
 
@@ -146,19 +148,19 @@ fn a8_a_trap_anywhere_is_the_requests_own() {
 }
 
 #[test]
-fn a10_features_that_are_off_are_refused() {
-    for (name, memory, more) in [
-        ("a10-memory64", "2", "(memory i64 1)"),
-        ("a10-threads", "2", "(memory 1 1 shared)"),
-        ("a10-gc", "2", "(type (struct (field i32)))"),
-        ("a10-exceptions", "2", "(tag (param i32))"),
-        (
-            "a10-relaxed-simd",
-            "2",
-            "(func (param v128 v128 v128) (result v128) (f32x4.relaxed_madd (local.get 0) (local.get 1) (local.get 2)))",
-        ),
+fn a10_features_that_are_off_are_refused_by_name() {
+    let relaxed = "(func (param v128 v128 v128) (result v128) \
+        (f32x4.relaxed_madd (local.get 0) (local.get 1) (local.get 2)))";
+    for (name, feature, more) in [
+        ("a10-memory64", "memory64", "(memory i64 1)"),
+        ("a10-threads", "threads", "(memory 1 1 shared)"),
+        ("a10-gc", "gc", "(type (struct (field i32)))"),
+        ("a10-exceptions", "exceptions", "(tag (param i32))"),
+        ("a10-relaxed-simd", "relaxed SIMD", relaxed),
     ] {
-        let core = Core { memory, more: more.to_owned(), ..Core::default() };
-        refused(name, &core.build(name), &[]);
+        let core = Core { memory: "2", more: more.to_owned(), ..Core::default() };
+        let message = refused(name, &core.build(name), &[]);
+        assert!(message.contains(feature), "{name}: {message}");
+        assert!(message.contains("build it without that feature"), "{name}: {message}");
     }
 }

@@ -1,12 +1,13 @@
 //! The read-only files that an app was granted, for `interface files` and for
 //! bodies that name a file.
 
-use std::io::Read;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::log::excerpt;
 use crate::error::explain;
-use crate::files::{Found, OpenFile, Root};
+use crate::files::{Entry, Root};
 
 /// The files granted to an app; none by default.
 #[derive(Clone, Default)]
@@ -28,27 +29,23 @@ impl GrantedFiles {
     }
 
     /// Opens a file, to be sent.
-    pub(crate) fn find(&self, path: &str) -> Result<OpenFile, Denied> {
+    pub(crate) fn find(&self, path: &str) -> Result<Arc<Entry>, Denied> {
         let root = self.0.as_ref().ok_or(Denied::NotGranted)?;
-        match root.find(path) {
-            Ok(Some(Found::File(file))) => Ok(file),
-            Ok(_) => Err(Denied::NotFound),
+        match root.file(path) {
+            Ok(Some(file)) => Ok(file),
+            Ok(None) => Err(Denied::NotFound),
             Err(error) => Err(unreadable(path, &error)),
         }
     }
 
     /// Reads a file of at most `most` bytes.
-    pub(crate) fn read(&self, path: &str, most: usize) -> Result<Vec<u8>, Denied> {
+    pub(crate) fn read(&self, path: &str, most: usize) -> Result<Bytes, Denied> {
         let found = self.find(path)?;
         let length = usize::try_from(found.length).map_err(|_| Denied::TooLarge)?;
         if length > most {
             return Err(Denied::TooLarge);
         }
-        let mut bytes = Vec::with_capacity(length);
-        let limit = u64::try_from(most).unwrap_or(u64::MAX);
-        let read = found.file.take(limit).read_to_end(&mut bytes);
-        read.map_err(|error| unreadable(path, &error))?;
-        Ok(bytes)
+        found.read().map_err(|error| unreadable(path, &error))
     }
 }
 

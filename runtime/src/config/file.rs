@@ -1,13 +1,19 @@
 //! `myweb.toml`: from its text to a plan, or to all that is wrong with it. Pure.
 
+mod route;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use http::{HeaderValue, Method, StatusCode};
+use http::StatusCode;
 use toml::de::DeTable;
 
+use super::address::Address;
+use super::networks::Networks;
 use super::pattern;
-use super::plan::{AccessFormat, AccessLog, Clock, Plan, RoutePlan, Target, TenantPlan};
+use super::plan::{
+    AccessFormat, AccessLog, Clock, ErrorPagePlan, Plan, Proxies, RoutePlan, TenantPlan, TlsPlan,
+};
 use super::reader::{Document, Item, Section};
 use super::schema;
 use crate::hosts::HostPattern;
@@ -19,9 +25,23 @@ use crate::limits::keys::{Key, Scope};
 pub struct Overrides {
     /// In place of `listen`.
     pub listen: Option<String>,
+    /// Whether hosts without a certificate get one that the server makes.
+    pub self_signed: bool,
     /// Values of limits, by their key below `[limits]`, over those of the
     /// file's own `[limits]`.
     pub limits: Vec<(&'static str, String)>,
+}
+
+impl Overrides {
+    /// The address in place of `listen`: over TLS if the server makes
+    /// certificates and nothing else is said.
+    fn listen(&self) -> Option<Result<Address, String>> {
+        let text = self.listen.as_ref()?;
+        Some(Address::parse(text).map(|address| match self.self_signed {
+            true if !text.starts_with("http://") => Address { tls: true, ..address },
+            _ => address,
+        }))
+    }
 }
 
 /// Reads the text of the file `path`. Paths in it are relative to the file.
@@ -56,8 +76,15 @@ impl Reader<'_> {
                 file.wrong(why);
             }
         }
-        let listen = texts(file, "listen", |text| Ok(text.to_owned()));
-        let listen = overrides.listen.clone().map(|one| vec![one]).or(listen);
+        let listen = texts(file, "listen", Address::parse);
+        let listen = match overrides.listen() {
+            Some(Ok(one)) => Some(vec![one]),
+            Some(Err(why)) => {
+                file.wrong(why);
+                None
+            }
+            None => listen,
+        };
         let tenants: Vec<TenantPlan> =
             file.sections("tenant").iter().map(|tenant| self.tenant(tenant, &limits)).collect();
         if tenants.is_empty() && file.item("tenant").is_none() {
@@ -66,8 +93,35 @@ impl Reader<'_> {
         check_tenants(file, &tenants, limits.instances);
         let access_log = file.section("access-log").map(|section| self.access_log(&section));
         let listen = listen.filter(|list| !list.is_empty());
-        let listen = listen.unwrap_or_else(|| vec![super::DEFAULT_ADDRESS.to_owned()]);
-        Plan { listen, access_log, limits, tenants }
+        let listen = listen.unwrap_or_else(|| vec![super::default_address()]);
+        let proxies = Proxies {
+            protocol: networks(file, "proxy-protocol"),
+            forwarded: networks(file, "trusted-proxies"),
+        };
+        let self_signed = overrides.self_signed;
+        let plan = Plan { listen, self_signed, proxies, access_log, limits, tenants };
+        if plan.lacks_certificates() {
+            file.wrong(
+                "listen has an https:// address, and no tenant has a certificate; \
+                 add tls = { certificate = \"cert.pem\", key = \"key.pem\" } to one",
+            );
+        }
+        plan
+    }
+
+    fn tls(&self, section: &Section<'_>) -> TlsPlan {
+        section.only(schema::TLS);
+        let certificate = self.path(section, "certificate");
+        let key = self.path(section, "key");
+        if certificate.is_none() && key.is_some() {
+            section.wrong("there is a key without a certificate; add certificate = \"cert.pem\"");
+        }
+        TlsPlan {
+            files: certificate.map(|file| (file.clone(), key.unwrap_or(file))),
+            hsts: section.text("hsts", route::header_value),
+            redirect: section.item("redirect").and_then(|item| item.flag()).unwrap_or(false),
+            origin: section.origin(),
+        }
     }
 
     fn access_log(&self, section: &Section<'_>) -> AccessLog {
@@ -104,77 +158,23 @@ impl Reader<'_> {
             routes,
             clock: section.text("clock", clock).unwrap_or_default(),
             log: self.path(section, "log"),
+            tls: section.section("tls").map(|section| self.tls(&section)),
+            error_pages: section
+                .items("error-pages")
+                .iter()
+                .filter_map(|(status, item)| self.error_page(status, item))
+                .collect(),
         }
     }
 
-    fn route(&self, section: &Section<'_>, defaults: &Limits) -> RoutePlan {
-        section.only(schema::ROUTE);
-        if section.item("path").is_none() {
-            section.wrong("the route has no path; add path = \"/*\"");
-        }
-        let pattern = section.text("path", |text| pattern::check(text).map(|()| text.to_owned()));
-        let methods = texts(section, "methods", method);
-        if methods.as_ref().is_some_and(Vec::is_empty) {
-            section.wrong("methods is empty; leave it out for any method");
-        }
-        let pattern = pattern.unwrap_or_else(|| "/*".to_owned());
-        RoutePlan {
-            target: self.target(section, &pattern),
-            limits: self.limits(section, Scope::Route, defaults),
-            origin: section.origin(),
-            pattern,
-            methods,
-        }
-    }
-
-    fn target(&self, section: &Section<'_>, pattern: &str) -> Target {
-        let of_others = [("reuse", "app"), ("grants", "app"), ("status", "redirect")];
-        for (key, kind) in of_others {
-            if let (Some(item), None) = (section.item(key), section.item(kind)) {
-                let _: Option<()> = item.wrong(format!("it belongs to a route with {kind}"));
+    fn error_page(&self, status: &str, item: &Item<'_>) -> Option<ErrorPagePlan> {
+        let status = status.parse::<StatusCode>().ok();
+        match status.filter(|status| status.is_client_error() || status.is_server_error()) {
+            None => item.wrong("a page is for a status from 400 to 599"),
+            Some(status) => {
+                let path = item.text(|text| Ok(self.base.join(text)))?;
+                Some(ErrorPagePlan { status, path, origin: item.origin() })
             }
-        }
-        let kinds: Vec<&str> = ["app", "static", "redirect"]
-            .into_iter()
-            .filter(|kind| section.item(kind).is_some())
-            .collect();
-        match kinds.as_slice() {
-            ["app"] => self.app(section),
-            ["static"] => {
-                if !pattern.ends_with("/*") {
-                    section.wrong("static files need a path that ends with /*");
-                }
-                Target::Files(self.path(section, "static").unwrap_or_default())
-            }
-            ["redirect"] => redirect(section, pattern),
-            [] => {
-                section.wrong("the route has nothing that answers; add app, static or redirect");
-                Target::Files(PathBuf::new())
-            }
-            several => {
-                section
-                    .wrong(format!("{} are one too many; keep one of them", several.join(" and ")));
-                Target::Files(PathBuf::new())
-            }
-        }
-    }
-
-    fn app(&self, section: &Section<'_>) -> Target {
-        let reuse = section.item("reuse").and_then(|item| {
-            item.number(|text| {
-                let number = text.parse().ok().filter(|number| *number > 0);
-                number.ok_or_else(|| "write 1 for fresh instances, or more".to_owned())
-            })
-        });
-        let grants = section.section("grants");
-        let files = grants.and_then(|grants| {
-            grants.only(schema::GRANTS);
-            self.path(&grants, "files")
-        });
-        Target::App {
-            path: self.path(section, "app").unwrap_or_default(),
-            reuse: reuse.unwrap_or(1),
-            files,
         }
     }
 
@@ -262,30 +262,12 @@ fn overlap(one: &RoutePlan, other: &RoutePlan) -> bool {
     }
 }
 
-fn redirect(section: &Section<'_>, pattern: &str) -> Target {
-    let to = section.text("redirect", |text| {
-        let sound =
-            text.starts_with('/') || text.starts_with("http://") || text.starts_with("https://");
-        if !sound || HeaderValue::from_str(text).is_err() || text.contains(char::is_whitespace) {
-            return Err("write an address: /new, or https://acme.example/new".to_owned());
-        }
-        if text.ends_with("/*") && !pattern.ends_with("/*") {
-            return Err("the path has no final /* that could be taken over".to_owned());
-        }
-        Ok(text.to_owned())
-    });
-    let status = section.item("status").and_then(|item| {
-        item.number(|text| match text {
-            "301" | "302" | "303" | "307" | "308" => {
-                StatusCode::from_bytes(text.as_bytes()).map_err(|error| error.to_string())
-            }
-            _ => Err("write 301, 302, 303, 307 or 308".to_owned()),
-        })
-    });
-    Target::Redirect {
-        to: to.unwrap_or_default(),
-        status: status.unwrap_or(StatusCode::PERMANENT_REDIRECT),
+fn networks(section: &Section<'_>, key: &str) -> Networks {
+    let mut networks = Networks::default();
+    for item in section.item(key).map(|item| item.list()).unwrap_or_default() {
+        item.text(|text| networks.add(text));
     }
+    networks
 }
 
 /// All texts of a list; `None` if there is no such key.
@@ -311,11 +293,4 @@ fn tenant_name(text: &str) -> Result<String, String> {
     let sound = !text.is_empty() && text.len() <= 64 && text.bytes().all(known);
     let wrong = || "a name has 1 to 64 letters, digits, -, _ and .".to_owned();
     if sound { Ok(text.to_owned()) } else { Err(wrong()) }
-}
-
-fn method(text: &str) -> Result<Method, String> {
-    let sound =
-        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
-    let method = Method::from_bytes(text.as_bytes()).ok().filter(|_| sound);
-    method.ok_or_else(|| "a method is written like GET".to_owned())
 }

@@ -4,7 +4,10 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::plan::{Clock, Plan, RoutePlan, Target, TenantPlan};
+use http::HeaderMap;
+
+use super::address::Address;
+use super::plan::{Clock, Plan, Proxies, RoutePlan, StaticPlan, Target, TenantPlan, TlsPlan};
 use crate::error::StartError;
 use crate::hosts::HostPattern;
 use crate::limits::Limits;
@@ -12,8 +15,11 @@ use crate::limits::Limits;
 /// Everything that flags can set: one tenant, which answers every host.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The address to listen on, `HOST:PORT`; port 0 picks a free one.
+    /// Where to listen: `HOST:PORT`, `unix:PATH`, or `systemd`; port 0 picks a
+    /// free one.
     pub listen: String,
+    /// Where the certificate for TLS is; without, there is no TLS.
+    pub tls: Option<TlsSource>,
     /// Components and the paths they answer, with what lies below them.
     pub apps: Vec<Mount>,
     /// A directory whose every `NAME.wasm` answers `/NAME` and what lies below.
@@ -35,6 +41,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: super::DEFAULT_ADDRESS.to_owned(),
+            tls: None,
             apps: Vec::new(),
             handlers: None,
             statics: Vec::new(),
@@ -44,6 +51,15 @@ impl Default for Config {
             limits: Limits::default(),
         }
     }
+}
+
+/// Where a certificate is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsSource {
+    /// The server makes one for itself, for development.
+    SelfSigned,
+    /// PEM files: the certificate with those above it, and its key.
+    Files(PathBuf, PathBuf),
 }
 
 /// A file or directory, and the path that it answers.
@@ -79,6 +95,7 @@ pub(super) fn resolve(
     let mut mounts: Vec<Mounted> = Vec::new();
     let mut problems = Vec::new();
     let app = |path| Target::App { path, reuse: config.reuse, files: config.files.clone() };
+    let files = |path| Target::Files(StaticPlan::new(path));
     let mut add =
         |flag, mount: &Mount, target: &dyn Fn(PathBuf) -> Target| match normal(&mount.prefix) {
             Ok(prefix) => mounts.push((prefix, target(mount.path.clone()), flag)),
@@ -87,41 +104,57 @@ pub(super) fn resolve(
             }
         };
     config.apps.iter().for_each(|mount| add("--app", mount, &app));
-    config.statics.iter().for_each(|mount| add("--static", mount, &Target::Files));
+    config.statics.iter().for_each(|mount| add("--static", mount, &files));
     for (name, directory) in handlers.iter().zip(std::iter::repeat(&config.handlers)) {
         let Some(directory) = directory else { break };
         let path = directory.join(format!("{name}.wasm"));
         add("--handlers", &Mount::new(format!("/{name}"), path), &app);
     }
     problems.extend(duplicates(&mounts));
+    let listen = listen(config).unwrap_or_else(|why| {
+        problems.push(format!("--addr {}: {why}", config.listen));
+        super::default_address()
+    });
     if !problems.is_empty() {
         return Err(StartError::Config(problems));
     }
     let mut front = None;
     if config.statics.is_empty() {
         if !mounts.iter().any(|(prefix, ..)| prefix == "/static") {
-            let files =
-                html.clone().map(|html| ("/static".to_owned(), Target::Files(html), "html"));
-            mounts.extend(files);
+            mounts.extend(html.clone().map(|html| ("/static".to_owned(), files(html), "html")));
         }
         front = html;
     } else if mounts.iter().any(|mount| mount.0.is_empty() && !is_static_root(mount)) {
         // Static files at `/` stand in front of an app there.
         let at = mounts.iter().position(is_static_root);
-        if let Some((_, Target::Files(path), _)) = at.map(|at| mounts.remove(at)) {
-            front = Some(path);
+        if let Some((_, Target::Files(files), _)) = at.map(|at| mounts.remove(at)) {
+            front = Some(files.path);
         }
     }
     let nothing = mounts.is_empty() && front.is_none() && config.handlers.is_none();
-    if nothing { Err(StartError::Nothing) } else { Ok(plan(config, mounts, front)) }
+    if nothing { Err(StartError::Nothing) } else { Ok(plan(config, listen, mounts, front)) }
 }
 
-fn plan(config: &Config, mounts: Vec<Mounted>, front: Option<PathBuf>) -> Plan {
+/// Where to listen: over TLS if there is a certificate and nothing else is said.
+fn listen(config: &Config) -> Result<Address, String> {
+    let address = Address::parse(&config.listen)?;
+    if address.tls && config.tls.is_none() {
+        return Err("add --tls self-signed, or --tls CERT.pem,KEY.pem".to_owned());
+    }
+    let tls = config.tls.is_some() && !config.listen.starts_with("http://");
+    Ok(Address { tls, ..address })
+}
+
+fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<PathBuf>) -> Plan {
     let route = |pattern, target: &Target, origin: &str| RoutePlan {
         pattern,
         methods: None,
         limits: config.limits.clone(),
         target: target.clone(),
+        headers: HeaderMap::new(),
+        cache_control: None,
+        compress: true,
+        etag: false,
         origin: origin.to_owned(),
     };
     let mut routes = Vec::new();
@@ -139,9 +172,21 @@ fn plan(config: &Config, mounts: Vec<Mounted>, front: Option<PathBuf>) -> Plan {
         routes,
         clock: Clock::Fine,
         log: None,
+        tls: config.tls.as_ref().map(|source| TlsPlan {
+            files: match source {
+                TlsSource::SelfSigned => None,
+                TlsSource::Files(certificate, key) => Some((certificate.clone(), key.clone())),
+            },
+            hsts: None,
+            redirect: false,
+            origin: "--tls".to_owned(),
+        }),
+        error_pages: Vec::new(),
     };
     Plan {
-        listen: vec![config.listen.clone()],
+        listen: vec![listen],
+        self_signed: config.tls == Some(TlsSource::SelfSigned),
+        proxies: Proxies::default(),
         access_log: None,
         limits: config.limits.clone(),
         tenants: vec![tenant],

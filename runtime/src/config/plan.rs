@@ -2,16 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use super::address::Address;
+use super::networks::Networks;
 use crate::hosts::HostPattern;
 use crate::limits::Limits;
 
 /// All tenants, their routes, and what the server itself needs to know.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// Addresses to listen on, `HOST:PORT`; at least one.
-    pub(crate) listen: Vec<String>,
+    /// Where to listen; at least one.
+    pub(crate) listen: Vec<Address>,
+    /// Hosts without a certificate get one that the server makes for itself.
+    pub(crate) self_signed: bool,
+    pub(crate) proxies: Proxies,
     /// Where each request is written down.
     pub(crate) access_log: Option<AccessLog>,
     /// The limits of the server itself.
@@ -32,6 +37,40 @@ pub(crate) struct TenantPlan {
     pub(crate) clock: Clock,
     /// Where the output of its guests goes; else to the server's log.
     pub(crate) log: Option<PathBuf>,
+    pub(crate) tls: Option<TlsPlan>,
+    /// In place of the server's own.
+    pub(crate) error_pages: Vec<ErrorPagePlan>,
+}
+
+/// Peers that speak for others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Proxies {
+    /// Whose connections begin with a header of the PROXY protocol.
+    pub(crate) protocol: Networks,
+    /// Whose `Forwarded` and `X-Forwarded-*` headers count.
+    pub(crate) forwarded: Networks,
+}
+
+/// How a tenant is reached over TLS.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsPlan {
+    /// The certificate and its key.
+    pub(crate) files: Option<(PathBuf, PathBuf)>,
+    /// `Strict-Transport-Security` of answers over TLS.
+    pub(crate) hsts: Option<HeaderValue>,
+    /// Whether requests without TLS are sent on to it.
+    pub(crate) redirect: bool,
+    /// Where this was said, for messages.
+    pub(crate) origin: String,
+}
+
+/// A page for an error.
+#[derive(Debug)]
+pub(crate) struct ErrorPagePlan {
+    pub(crate) status: StatusCode,
+    pub(crate) path: PathBuf,
+    /// Where this was said, for messages.
+    pub(crate) origin: String,
 }
 
 /// What time guests see.
@@ -53,6 +92,14 @@ pub(crate) struct RoutePlan {
     pub(crate) methods: Option<Vec<Method>>,
     pub(crate) limits: Limits,
     pub(crate) target: Target,
+    /// Headers that every answer of the route has.
+    pub(crate) headers: HeaderMap,
+    /// `Cache-Control` of good answers that have none.
+    pub(crate) cache_control: Option<HeaderValue>,
+    /// Whether answers are compressed for clients that take them so.
+    pub(crate) compress: bool,
+    /// Whether an app's answers get an etag, and 304 where the client has them.
+    pub(crate) etag: bool,
     /// Where this was said, for messages: `myweb.toml:12`, `--app`.
     pub(crate) origin: String,
 }
@@ -63,9 +110,28 @@ pub(crate) enum Target {
     /// A component, how many requests one instance serves, and its files.
     App { path: PathBuf, reuse: u32, files: Option<PathBuf> },
     /// A directory of static files.
-    Files(PathBuf),
+    Files(StaticPlan),
     /// Another address.
     Redirect { to: String, status: StatusCode },
+}
+
+/// A directory of static files, and how it is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StaticPlan {
+    pub(crate) path: PathBuf,
+    /// What a directory's own path may name, the first that is there.
+    pub(crate) index: Vec<String>,
+    /// Whether directories without an index are listed.
+    pub(crate) listing: bool,
+    /// The path that is answered in place of what is not there.
+    pub(crate) fallback: Option<String>,
+}
+
+impl StaticPlan {
+    /// A directory, served as it is without a word about it.
+    pub(crate) fn new(path: PathBuf) -> StaticPlan {
+        StaticPlan { path, index: vec!["index.html".to_owned()], listing: false, fallback: None }
+    }
 }
 
 /// Where and how requests are written down.
@@ -96,6 +162,13 @@ impl Plan {
         })
     }
 
+    /// Whether TLS is asked for and nobody has a certificate.
+    pub(crate) fn lacks_certificates(&self) -> bool {
+        let has = |tenant: &TenantPlan| tenant.tls.as_ref().is_some_and(|tls| tls.files.is_some());
+        let asked = self.listen.iter().any(|address| address.tls);
+        asked && !self.self_signed && !self.tenants.iter().any(has)
+    }
+
     /// The largest value that a limit has anywhere.
     pub(crate) fn largest(&self, limit: impl Fn(&Limits) -> usize) -> usize {
         let tenants = self.tenants.iter().map(|tenant| &tenant.limits);
@@ -113,7 +186,7 @@ impl std::fmt::Display for Target {
             Target::App { path, reuse, .. } => {
                 write!(f, "{}, reused {reuse} times", path.display())
             }
-            Target::Files(path) => write!(f, "files in {}", path.display()),
+            Target::Files(files) => write!(f, "files in {}", files.path.display()),
             Target::Redirect { to, status } => write!(f, "redirect to {to} ({})", status.as_u16()),
         }
     }

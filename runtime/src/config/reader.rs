@@ -118,6 +118,15 @@ impl<'a> Section<'a> {
         items.into_iter().filter_map(|item| item.section()).collect()
     }
 
+    /// The items of a table whose keys are anything, with their keys.
+    pub(super) fn items(&self, key: &str) -> Vec<(&'a str, Item<'a>)> {
+        let section = self.section(key);
+        let items = section
+            .iter()
+            .flat_map(|section| section.keys().filter_map(|key| Some((key, section.item(key)?))));
+        items.collect()
+    }
+
     pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> {
         self.table.keys().map(|key| key.get_ref().as_ref())
     }
@@ -153,6 +162,12 @@ impl<'a> Item<'a> {
         read(number.as_str()).map_or_else(|why| self.wrong(why), Some)
     }
 
+    /// True or false; what is wrong is noted.
+    pub(super) fn flag(&self) -> Option<bool> {
+        let flag = self.value.get_ref().as_bool();
+        flag.or_else(|| self.wrong("true or false, without quotes, is expected"))
+    }
+
     pub(super) fn list(&self) -> Vec<Item<'a>> {
         let Some(list) = self.value.get_ref().as_array() else {
             self.wrong::<()>("a list in brackets is expected");
@@ -181,6 +196,11 @@ impl<'a> Item<'a> {
         let line = self.line();
         self.document.note(line, format!("{} = {}: {why}", self.place, short(written)));
         None
+    }
+
+    /// The file and line where the value stands.
+    pub(super) fn origin(&self) -> String {
+        format!("{}:{}", self.document.name, self.line())
     }
 
     fn line(&self) -> usize {

@@ -16,7 +16,10 @@ pub(super) struct Key {
 enum Kind {
     Text,
     Number,
+    Flag,
     Texts,
+    /// Any keys, each with a text: what the keys are.
+    Map(&'static str),
     /// The limits that can be set in this scope.
     Limits(Scope),
     Table(&'static [Key]),
@@ -29,7 +32,21 @@ const fn key(name: &'static str, kind: Kind, help: &'static str) -> Key {
 
 /// The file itself.
 pub(super) const FILE: &[Key] = &[
-    key("listen", Kind::Texts, "addresses to listen on, HOST:PORT"),
+    key(
+        "listen",
+        Kind::Texts,
+        "where to listen: HOST:PORT, https://HOST:PORT, unix:PATH, or systemd",
+    ),
+    key(
+        "trusted-proxies",
+        Kind::Texts,
+        "peers whose Forwarded and X-Forwarded-* headers count: addresses, networks, or unix",
+    ),
+    key(
+        "proxy-protocol",
+        Kind::Texts,
+        "peers whose connections begin with a header of the PROXY protocol",
+    ),
     key("access-log", Kind::Table(ACCESS_LOG), "where each request is written down"),
     key(
         "limits",
@@ -54,7 +71,20 @@ pub(super) const TENANT: &[Key] = &[
         "what time its guests see: fine (the default), or frozen, that of the request's start",
     ),
     key("log", Kind::Text, "a file for the output of its guests; the server's log if left out"),
+    key("tls", Kind::Table(TLS), "how the tenant is reached over TLS"),
+    key(
+        "error-pages",
+        Kind::Map("statuses"),
+        "files for errors, by their status: 404 = \"missing.html\"",
+    ),
     key("route", Kind::Tables(ROUTE), "a path, and what answers it"),
+];
+
+pub(super) const TLS: &[Key] = &[
+    key("certificate", Kind::Text, "a PEM file with the certificate and those above it"),
+    key("key", Kind::Text, "a PEM file with its private key; that of the certificate if left out"),
+    key("hsts", Kind::Text, "Strict-Transport-Security of answers over TLS: max-age=31536000"),
+    key("redirect", Kind::Flag, "whether requests without TLS are sent on to it"),
 ];
 
 pub(super) const ROUTE: &[Key] = &[
@@ -63,7 +93,18 @@ pub(super) const ROUTE: &[Key] = &[
     key("app", Kind::Text, "a component, relative to this file"),
     key("reuse", Kind::Number, "requests that one instance serves; 1 is fresh, the default"),
     key("grants", Kind::Table(GRANTS), "what the app may reach"),
+    key(
+        "etag",
+        Kind::Flag,
+        "whether the app's answers get an etag, and 304 where the client has them",
+    ),
     key("static", Kind::Text, "a directory of static files, relative to this file"),
+    key("index", Kind::Texts, "files that answer for their directory; index.html if left out"),
+    key("listing", Kind::Flag, "whether directories without an index are listed"),
+    key("fallback", Kind::Text, "the path that is answered in place of what is not there"),
+    key("cache-control", Kind::Text, "this header, for good answers that have none"),
+    key("compress", Kind::Flag, "whether answers are compressed; true is the default"),
+    key("headers", Kind::Map("names of headers"), "headers that every answer of the route has"),
     key(
         "redirect",
         Kind::Text,
@@ -109,6 +150,12 @@ fn property(key: &Key) -> Value {
     let mut schema = match &key.kind {
         Kind::Text => json!({ "type": "string" }),
         Kind::Number => json!({ "type": "integer" }),
+        Kind::Flag => json!({ "type": "boolean" }),
+        Kind::Map(names) => json!({
+            "type": "object",
+            "additionalProperties": { "type": "string" },
+            "propertyNames": { "description": names },
+        }),
         Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Table(keys) => Value::Object(table(keys)),
         Kind::Tables(keys) => json!({ "type": "array", "items": table(keys) }),

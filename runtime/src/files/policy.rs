@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 
 use http::header::HeaderValue;
 
-/// What a path that ends with a slash names.
-pub(super) const INDEX: &str = "index.html";
-
-/// The file that a decoded path names, relative to the root, or `None` if it
-/// may name none: an empty segment, a dot at a segment's start (`..` and hidden
-/// files alike), a backslash, a control character.
+/// The file or directory that a decoded path names, relative to the root, or
+/// `None` if it may name none: an empty segment but at the end, a dot at a
+/// segment's start (`..` and hidden files alike), a backslash, a control
+/// character. The root itself is the empty path.
 pub(super) fn relative(path: &str) -> Option<PathBuf> {
     let path = path.strip_prefix('/').unwrap_or(path);
-    let (directory, file) = path.rsplit_once('/').map_or((None, path), |(d, f)| (Some(d), f));
-    let file = if file.is_empty() { INDEX } else { file };
+    let path = path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path);
     let mut relative = PathBuf::new();
-    for segment in directory.into_iter().flat_map(|all| all.split('/')).chain([file]) {
+    if path.is_empty() {
+        return Some(relative);
+    }
+    for segment in path.split('/') {
         let hidden = segment.is_empty() || segment.starts_with('.');
         if hidden || segment.contains(|c: char| c == '\\' || c.is_control()) {
             return None;
@@ -26,17 +26,14 @@ pub(super) fn relative(path: &str) -> Option<PathBuf> {
     Some(relative)
 }
 
-/// The first segment of the file that a path names.
+/// The first segment of a path; empty for the root itself.
 pub(super) fn top(path: &str) -> &str {
     let path = path.strip_prefix('/').unwrap_or(path);
-    match path.split('/').next() {
-        Some("") | None => INDEX,
-        Some(name) => name,
-    }
+    path.split('/').next().unwrap_or_default()
 }
 
 /// The type by the name's extension; text is UTF-8.
-pub(super) fn content_type(path: &Path) -> HeaderValue {
+pub(crate) fn content_type(path: &Path) -> HeaderValue {
     let mime = mime_guess::from_path(path).first_or_octet_stream();
     let text = mime.type_() == "text"
         || matches!(
@@ -58,11 +55,11 @@ mod tests {
     #[test]
     fn paths_name_files_below_the_root_only() {
         for (path, file) in [
-            ("/", Some("index.html")),
-            ("", Some("index.html")),
+            ("/", Some("")),
+            ("", Some("")),
             ("/a.txt", Some("a.txt")),
             ("a.txt", Some("a.txt")),
-            ("/d/", Some("d/index.html")),
+            ("/d/", Some("d")),
             ("/d/e.css", Some("d/e.css")),
             ("/a..b", Some("a..b")),
             ("/..", None),
@@ -70,6 +67,8 @@ mod tests {
             ("/d/../../x", None),
             ("/./a", None),
             ("//etc/passwd", None),
+            ("//", None),
+            ("/d//", None),
             ("/d//a", None),
             ("/.git/config", None),
             ("/d/.htpasswd", None),

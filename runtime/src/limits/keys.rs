@@ -62,9 +62,14 @@ keys! {
     "headers" "max-headers" "MYWEB_MAX_HEADERS" Tenant "all headers of a request (then 431)" |l| Field::Size(&mut l.headers);
     "uri" "max-uri" "MYWEB_MAX_URI" Tenant "a request's target (then 414)" |l| Field::Size(&mut l.uri);
     "header-count" "max-header-count" "MYWEB_MAX_HEADER_COUNT" Server "the number of a request's headers (then 431)" |l| Field::Count(&mut l.header_count, 1, 10_000);
-    "header-time" "max-header-time" "MYWEB_MAX_HEADER_TIME" Server "time for a request's headers, and between two requests (then closed)" |l| Field::Time(&mut l.header_time);
+    "header-time" "max-header-time" "MYWEB_MAX_HEADER_TIME" Server "time for a request's headers (then closed)" |l| Field::Time(&mut l.header_time);
+    "idle-time" "max-idle-time" "MYWEB_MAX_IDLE_TIME" Server "time between two requests of a connection (then closed)" |l| Field::Time(&mut l.idle_time);
+    "handshake-time" "max-handshake-time" "MYWEB_MAX_HANDSHAKE_TIME" Server "time for the handshake of TLS (then closed)" |l| Field::Time(&mut l.handshake_time);
+    "transfer-rate" "min-transfer-rate" "MYWEB_MIN_TRANSFER_RATE" Server "the least that a client sends or takes in a second, after 5s (then 408 or closed)" |l| Field::Size(&mut l.transfer_rate);
     "send-time" "max-send-time" "MYWEB_MAX_SEND_TIME" Server "time in which a client takes none of an answer (then closed)" |l| Field::Time(&mut l.send_time);
     "connections" "max-connections" "MYWEB_MAX_CONNECTIONS" Server "connections at the same time; more wait" |l| Field::Count(&mut l.connections, 1, 1_000_000);
+    "client-connections" "max-client-connections" "MYWEB_MAX_CLIENT_CONNECTIONS" Server "connections from one address at the same time (then closed)" |l| Field::Count(&mut l.client_connections, 1, 1_000_000);
+    "file-cache" "file-cache" "MYWEB_FILE_CACHE" Server "small static files that are kept in memory" |l| Field::Size(&mut l.file_cache);
     "instances" "instances" "MYWEB_INSTANCES" Server "instances at the same time: the pool (then 503)" |l| Field::Count(&mut l.instances, 1, 30_000);
     "drain" "drain" "MYWEB_DRAIN" Server "time for running requests to end when the server stops" |l| Field::Time(&mut l.drain);
 }

@@ -92,7 +92,7 @@ impl Buckets {
 }
 
 /// One client has a whole IPv6 network of 64 bits (RFC 6177): it counts as one.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {

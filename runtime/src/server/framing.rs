@@ -54,6 +54,15 @@ impl Framing {
         Ok(())
     }
 
+    /// Whether the head of a request has begun and not ended.
+    pub(super) fn is_within_head(&self) -> bool {
+        match self.state {
+            State::Headers => true,
+            State::Start => !self.line.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Takes a line or a piece of a body and returns what follows.
     fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Ambiguous> {
         match &mut self.state {

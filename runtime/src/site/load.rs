@@ -7,22 +7,33 @@ use std::sync::Arc;
 
 use super::{AppKey, Shown, Site, TenantSite};
 use crate::capability::files::GrantedFiles;
+use crate::compress::Encoders;
 use crate::config::Plan;
-use crate::config::plan::{RoutePlan, Target, TenantPlan};
+use crate::config::address::Address;
+use crate::config::plan::{RoutePlan, StaticPlan, Target, TenantPlan};
 use crate::error::{StartError, explain};
-use crate::files::Root;
+use crate::files::{self, FileCache, Files, Root};
 use crate::handler::{Handler, Route};
-use crate::hosts::Hosts;
+use crate::hosts::{HostPattern, Hosts};
 use crate::limits::Limits;
 use crate::observe::{AccessLog, LogThread};
-use crate::redirect::Redirect;
+use crate::redirect::{HTTPS, Redirect, Transport};
+use crate::respond::{ErrorPage, ErrorPages};
 use crate::router::Router;
 use crate::tenant::Tenant;
+use crate::tls::{self, Certificates};
 use crate::wasm::{App, Component, Engine};
+
+/// What all static files and bodies share, as long as the server runs.
+pub(crate) struct ForFiles {
+    pub(crate) cache: Arc<FileCache>,
+    pub(crate) encoders: Encoders,
+}
 
 /// A site, and what of it is the old one's because the new one is broken.
 pub(crate) struct Loaded {
     pub(crate) site: Site,
+    pub(crate) certificates: Certificates,
     pub(crate) kept: Vec<String>,
 }
 
@@ -35,11 +46,13 @@ pub(crate) fn load(
     plan: &Plan,
     engine: &Arc<Engine>,
     logs: &LogThread,
+    shared: &ForFiles,
     before: Option<&Site>,
 ) -> Result<Loaded, StartError> {
     let mut loader = Loader {
         engine,
         logs,
+        shared,
         before,
         roots: HashMap::new(),
         components: HashMap::new(),
@@ -55,9 +68,12 @@ pub(crate) fn load(
         Some(Arc::new(AccessLog::new(sink, plan.format)))
     });
     let mut hosts = Hosts::default();
+    let certificates = loader.certificates(plan);
+    let https = plan.listen.iter().find(|address| address.tls).and_then(Address::port);
+    let https = https.unwrap_or(HTTPS);
     let mut tenants = Vec::new();
     for tenant in &plan.tenants {
-        let site = Arc::new(loader.tenant(tenant));
+        let site = Arc::new(loader.tenant(tenant, https));
         for host in &tenant.hosts {
             hosts.add(host.clone(), site.clone());
         }
@@ -69,7 +85,7 @@ pub(crate) fn load(
     let Loader { components, apps, kept, .. } = loader;
     let components = components.into_iter().filter_map(|(path, found)| Some((path, found?)));
     let components = components.collect();
-    Ok(Loaded { site: Site { hosts, tenants, access_log, components, apps }, kept })
+    Ok(Loaded { certificates, site: Site { hosts, tenants, access_log, components, apps }, kept })
 }
 
 /// What is loaded so far, each thing once. `None` is what could not be loaded
@@ -77,8 +93,9 @@ pub(crate) fn load(
 struct Loader<'a> {
     engine: &'a Arc<Engine>,
     logs: &'a LogThread,
+    shared: &'a ForFiles,
     before: Option<&'a Site>,
-    roots: HashMap<PathBuf, Option<Arc<Root>>>,
+    roots: HashMap<(PathBuf, Vec<String>), Option<Arc<Root>>>,
     components: HashMap<PathBuf, Option<Arc<Component>>>,
     apps: HashMap<AppKey, Arc<App>>,
     problems: Vec<String>,
@@ -86,7 +103,7 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn tenant(&mut self, plan: &TenantPlan) -> TenantSite {
+    fn tenant(&mut self, plan: &TenantPlan, https: u16) -> TenantSite {
         let tenant = self.owner(plan);
         let mut router = Router::new();
         let mut limits: Vec<Arc<Limits>> = vec![tenant.limits.clone()];
@@ -97,11 +114,55 @@ impl Loader<'_> {
                 limits.push(Arc::new(route.limits.clone()));
                 limits[limits.len() - 1].clone()
             });
-            let target = Route { name: route.pattern.as_str().into(), handler, limits };
+            let target = Route {
+                name: route.pattern.as_str().into(),
+                handler,
+                limits,
+                headers: route.headers.clone(),
+                cache_control: route.cache_control.clone(),
+                encoders: route.compress.then(|| self.shared.encoders.clone()),
+                etag: route.etag,
+            };
             router.add(&route.pattern, route.methods.clone(), target);
         }
-        let front = plan.front.as_deref().and_then(|path| self.root(path, "--static"));
-        TenantSite { tenant, front, router, shown: shown(plan) }
+        let front = plan.front.clone().map(StaticPlan::new);
+        let front = front.and_then(|plan| self.files(&plan, true, "--static"));
+        let error_pages = self.error_pages(plan);
+        let transport = match &plan.tls {
+            Some(tls) => {
+                Transport { hsts: tls.hsts.clone(), redirect: tls.redirect.then_some(https) }
+            }
+            None => Transport::default(),
+        };
+        TenantSite { tenant, front, router, error_pages, transport, shown: shown(plan) }
+    }
+
+    /// The certificate of each host that has one.
+    fn certificates(&mut self, plan: &Plan) -> Certificates {
+        let mut certificates = Certificates::default();
+        if plan.self_signed {
+            let hosts = plan.tenants.iter().flat_map(|tenant| &tenant.hosts);
+            let hosts = hosts.filter(|host| **host != HostPattern::Any);
+            match tls::self_made(hosts.map(ToString::to_string)) {
+                Ok(own) => {
+                    certificates.add(HostPattern::Any, own);
+                }
+                Err(why) => self.problems.push(format!("--tls self-signed: {why}")),
+            }
+        }
+        for tenant in &plan.tenants {
+            let Some(tls) = &tenant.tls else { continue };
+            let Some((certificate, key)) = &tls.files else { continue };
+            match tls::load(certificate, key) {
+                Ok(certificate) => {
+                    for host in &tenant.hosts {
+                        certificates.add(host.clone(), certificate.clone());
+                    }
+                }
+                Err(why) => self.problems.push(format!("{}: {why}", tls.origin)),
+            }
+        }
+        certificates
     }
 
     /// The tenant that was there before, with what it uses, unless its limits
@@ -120,14 +181,20 @@ impl Loader<'_> {
 
     fn handler(&mut self, route: &RoutePlan, tenant: &Arc<Tenant>) -> Option<Handler> {
         match &route.target {
-            Target::Files(path) => self.root(path, &route.origin).map(Handler::Files),
+            Target::Files(plan) => {
+                let files = self.files(plan, route.compress, &route.origin)?;
+                Some(Handler::Files(Arc::new(files)))
+            }
             Target::Redirect { to, status } => {
                 Some(Handler::Redirect(Arc::new(Redirect::new(to.clone(), *status))))
             }
             Target::App { path, reuse, files } => {
                 let component = self.component(path, &route.origin)?;
                 let granted = match files {
-                    Some(files) => GrantedFiles::of(self.root(files, &route.origin)?),
+                    Some(path) => {
+                        let plan = StaticPlan::new(path.clone());
+                        GrantedFiles::of(self.root(&plan, &route.origin)?)
+                    }
                     None => GrantedFiles::default(),
                 };
                 let key = AppKey {
@@ -149,14 +216,38 @@ impl Loader<'_> {
         }
     }
 
-    fn root(&mut self, path: &Path, origin: &str) -> Option<Arc<Root>> {
-        if let Some(root) = self.roots.get(path) {
+    fn files(&mut self, plan: &StaticPlan, compress: bool, origin: &str) -> Option<Files> {
+        let root = self.root(plan, origin)?;
+        let encoders = compress.then(|| self.shared.encoders.clone());
+        Some(Files { root, listing: plan.listing, fallback: plan.fallback.clone(), encoders })
+    }
+
+    fn root(&mut self, plan: &StaticPlan, origin: &str) -> Option<Arc<Root>> {
+        let key = (plan.path.clone(), plan.index.clone());
+        if let Some(root) = self.roots.get(&key) {
             return root.clone();
         }
-        let root = Root::open(path).map(Arc::new);
+        let root =
+            Root::open(&plan.path, plan.index.clone(), self.shared.cache.clone()).map(Arc::new);
         let root = root.map_err(|error| self.problems.push(told(origin, &error))).ok();
-        self.roots.insert(path.to_owned(), root.clone());
+        self.roots.insert(key, root.clone());
         root
+    }
+
+    fn error_pages(&mut self, plan: &TenantPlan) -> ErrorPages {
+        let mut pages = ErrorPages::default();
+        for plan in &plan.error_pages {
+            match error_page(&plan.path) {
+                Ok(page) => {
+                    pages.0.insert(plan.status, page);
+                }
+                Err(why) => {
+                    let (origin, path) = (&plan.origin, plan.path.display());
+                    self.problems.push(format!("{origin}: {path}: {why}"));
+                }
+            }
+        }
+        pages
     }
 
     /// The component in a file. On a reload, the old one goes on in place of a
@@ -202,6 +293,18 @@ impl Loader<'_> {
 /// needs no place.
 fn told(origin: &str, error: &StartError) -> String {
     if origin.contains(':') { format!("{origin}: {error}") } else { error.to_string() }
+}
+
+/// The largest page for an error, in bytes: all of them are kept in memory.
+const LARGEST_PAGE: u64 = 1 << 20;
+
+fn error_page(path: &Path) -> Result<ErrorPage, String> {
+    let metadata = std::fs::metadata(path).map_err(|error| explain(&error))?;
+    if !metadata.is_file() || metadata.len() > LARGEST_PAGE {
+        return Err("an error page is a file of at most 1MiB".to_owned());
+    }
+    let bytes = std::fs::read(path).map_err(|error| explain(&error))?;
+    Ok((files::content_type(path), bytes.into()))
 }
 
 fn shown(plan: &TenantPlan) -> Shown {

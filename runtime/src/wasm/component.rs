@@ -53,6 +53,8 @@ impl Component {
 fn not_usable(error: &str) -> String {
     let mend = if error.contains("memory") && error.contains("exceeds the limit") {
         "raise --max-memory, or let it start with less"
+    } else if error.contains("enabled") || error.contains("disabled") {
+        "build it without that feature"
     } else {
         "build it again"
     };

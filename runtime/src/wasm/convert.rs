@@ -55,7 +55,7 @@ pub(super) fn response(
                 let why = denied.why();
                 GuestError::File { path: excerpt(&path), why }
             })?;
-            Ok(files::send_for_guest(found, status, headers, request))
+            Ok(files::send_for_guest(&found, status, headers, request))
         }
     }
 }
@@ -115,11 +115,10 @@ fn whole(
         return Err(invalid(format!("content-length {declared} for a body of {length} bytes")));
     }
     let bodiless = has_no_body(status);
-    let mut response =
-        Response::new(if head || bodiless { Body::empty() } else { bytes.clone().into() });
-    if head && !bodiless {
-        headers.insert(header::CONTENT_LENGTH, declared.unwrap_or(bytes.len()).into());
+    if head && bytes.is_empty() && !bodiless {
+        headers.extend(declared.map(|length| (header::CONTENT_LENGTH, length.into())));
     }
+    let mut response = Response::new(if bodiless { Body::empty() } else { bytes.into() });
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)

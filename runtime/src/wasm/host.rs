@@ -97,7 +97,7 @@ fn read_file(store: StoreContextMut<'_, Host>, (path,): (String,)) -> wasmtime::
         Denied::TooLarge => FilesError::TooLarge,
         Denied::Unreadable => FilesError::Unreadable,
     });
-    Ok((bytes,))
+    Ok((bytes.map(Vec::from),))
 }
 
 /// Bounds the memory of all of a store's linear memories together, by the

@@ -97,7 +97,7 @@ impl Instance {
         let remote_addr = request.remote.ip().to_string();
         let env = Env {
             method: request.method.as_str(),
-            scheme: "http",
+            scheme: request.scheme(),
             host: &request.host,
             port: request.port,
             script_name: found.script_name(&request.path),

@@ -13,6 +13,8 @@ mod instance;
 mod meter;
 mod output;
 mod pool;
+mod service;
+mod world;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

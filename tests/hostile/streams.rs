@@ -11,7 +11,7 @@ fn server(guest: &str, more: &[&str]) -> Server {
     Server::start(&[&apps[..], &["--max-memory", "16MiB"], more].concat())
 }
 
-const GUESTS: [&str; 1] = ["wasi_http_02"];
+const GUESTS: [&str; 2] = ["wasi_http_02", "wasi_http_03"];
 
 /// All that a connection has after a request and another behind it.
 fn wire(server: &Server, method: &str, target: &str, body: &[u8]) -> String {

@@ -67,6 +67,11 @@ impl WasiHttpHooks for Fetch {
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         self.room().1
     }
+
+    /// In 0.3 a body holds one chunk, once it is sent.
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        FIRST_BODY.1
+    }
 }
 
 fn is_forbidden(name: &HeaderName) -> bool {

@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
-use super::Engine;
 use super::bindings::{Params, Results};
 use super::host::{self, Host};
 use super::world::{World, not_valid};
+use super::{Engine, Engines};
 
 /// A compiled component. Apps of any tenants share it.
 pub(crate) struct Component {
@@ -34,22 +34,23 @@ impl Component {
     /// The bytes are no component that answers requests: a sentence says what
     /// they are, and the mend.
     pub(crate) fn new(
-        engine: &Arc<Engine>,
+        engines: &Engines,
         bytes: &[u8],
         content: [u8; 32],
     ) -> Result<Component, String> {
         check_kind(bytes)?;
         let (world, name) = World::of(bytes)?;
+        let engine = engines.of(world)?;
         let component = wasmtime::component::Component::from_binary(&engine.wasm, bytes)
             .map_err(|error| not_valid(&format!("{error:#}")))?;
         let export = match world {
             World::Application => check_application(&engine.wasm, &component, &name)?,
             World::Proxy | World::Service => find_handle(&component, &name)?,
         };
-        let instance_pre = host::link(&engine.wasm)
+        let instance_pre = host::link(&engine.wasm, world)
             .and_then(|linker| linker.instantiate_pre(&component))
             .map_err(|error| format!("needs what the server does not offer: {error:#}"))?;
-        Ok(Component { engine: engine.clone(), instance_pre, world, export, content })
+        Ok(Component { engine, instance_pre, world, export, content })
     }
 }
 

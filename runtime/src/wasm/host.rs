@@ -8,11 +8,12 @@ use wasmtime::{ResourceLimiter, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::body::{HostIncomingBody, HostOutgoingBody, StreamContext};
 use wasmtime_wasi_http::p2::types::HostIncomingRequest;
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p3};
 
 use super::bindings::FilesError;
 use super::frozen::FrozenTime;
 use super::output::Output;
+use super::world::World;
 use crate::capability::fetch::Fetch;
 use crate::capability::files::{Denied, GrantedFiles};
 use crate::config::plan::Clock;
@@ -67,7 +68,7 @@ impl Host {
         }
     }
 
-    /// A request of `wasi:http` 0.2 was answered: what the guest did not finish of
+    /// A request of `wasi:http` was answered: what the guest did not finish of
     /// its bodies breaks off. False if it kept anything of the request: then it
     /// can serve no other.
     pub(super) fn end(&mut self) -> bool {
@@ -78,7 +79,10 @@ impl Host {
                 std::mem::replace(body, none).abort();
                 kept = true;
             }
-            kept |= resource.is::<HostIncomingBody>() || resource.is::<HostIncomingRequest>();
+            kept |= resource.is::<HostIncomingBody>()
+                || resource.is::<HostIncomingRequest>()
+                || resource.is::<p3::Request>()
+                || resource.is::<p3::Response>();
         }
         !kept
     }
@@ -107,14 +111,19 @@ fn wasi(output: &Output, frozen: Option<&FrozenTime>) -> WasiCtx {
     wasi.build()
 }
 
-/// Links WASI 0.2, `wasi:http` 0.2 and the capabilities.
+/// Links WASI and `wasi:http` 0.2, those of 0.3 where they can run, and the
+/// capabilities.
 ///
 /// # Errors
 /// Two of them have the same name, which is a mistake in this function.
-pub(super) fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Host>> {
+pub(super) fn link(engine: &wasmtime::Engine, world: World) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    if world == World::Service {
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        p3::add_to_linker(&mut linker)?;
+    }
     linker.instance("myweb:handler/files@0.1.0")?.func_wrap("read", read_file)?;
     Ok(linker)
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::AbortHandle;
-use wasmtime_wasi_http::WasiBody;
+use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::{Fate, Place};
 use crate::wasm::convert;
@@ -77,10 +77,12 @@ impl Body for Outgoing {
         if self.over {
             return Poll::Ready(None);
         }
-        let next = match ready!(Pin::new(&mut self.frames).poll_frame(cx)) {
+        let polled = ready!(Pin::new(&mut self.frames).poll_frame(cx));
+        let cut = matches!(polled, Some(Err(Error::HttpResponseIncomplete)));
+        let next = match polled {
             Some(Ok(frame)) => self.check(frame).map(Some),
-            // It says why itself.
-            _ if self.fate.has_failed() => {
+            // Whoever waits for the guest says why.
+            _ if cut || self.fate.has_failed() => {
                 self.over = true;
                 return Poll::Ready(Some(Err(io::Error::other("the guest failed"))));
             }

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
-use http::header::HOST;
-use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 use wasmtime::component::Resource;
+use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
-use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView};
 
-use super::{Given, Set};
+use super::{Given, Set, incoming};
 use crate::error::GuestError;
 use crate::request::{Request, Upload};
 use crate::wasm::app::App;
@@ -60,18 +57,4 @@ async fn handle(
     })?;
     let handle = instance.function.typed::<Params, ()>(&instance.store)?;
     handle.call_async(&mut instance.store, (incoming, outparam)).await
-}
-
-/// The request as `wasi:http` takes it.
-pub(super) fn incoming(request: &Request, upload: Upload) -> http::Request<WasiBody> {
-    let body = upload.map_err(|_| Error::HttpRequestBodySize(None)).boxed_unsync();
-    let mut incoming = http::Request::new(body);
-    *incoming.method_mut() = request.method.clone();
-    *incoming.uri_mut() = request.uri.clone();
-    *incoming.headers_mut() = request.headers.clone();
-    if request.host.is_empty() {
-        // HTTP/1.0 may send none; `wasi:http` must have one.
-        incoming.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
-    }
-    incoming
 }

@@ -16,7 +16,7 @@ use crate::compress::Encoders;
 use crate::config::address::Address;
 use crate::config::plan::Proxies;
 use crate::config::{Plan, Source};
-use crate::error::StartError;
+use crate::error::{Refusal, StartError};
 use crate::files::FileCache;
 use crate::limits::Limits;
 use crate::machine;
@@ -24,7 +24,7 @@ use crate::observe::{LogThread, Visit};
 use crate::peer::Peer;
 use crate::request::Request;
 use crate::respond::{Asked, ErrorPages, refuse, without_body};
-use crate::server::{self, listen::Listeners};
+use crate::server::{self, Stop, listen::Listeners};
 use crate::site::{self, ForFiles, Site};
 use crate::tls::{self, CurrentCertificates};
 use crate::units::Bytes;
@@ -180,7 +180,7 @@ impl Bound {
 
     /// Answers requests until `stop` is ready, then lets running ones end within
     /// the drain limit, and stops what outlasts it.
-    pub async fn serve(self, stop: impl Future<Output = ()>) {
+    pub async fn serve(self, stop: impl Future<Output = Stop>) {
         upgrade::say_serving(self.listeners.parent());
         let _watching = self.shared.source.watch().then(|| watch::start(&self.shared));
         server::serve(self.listeners, self.tls, self.shared.clone(), stop).await;
@@ -203,11 +203,12 @@ fn server_limits(plan: &Plan) -> Limits {
 }
 
 impl Shared {
-    /// The answer to any request.
+    /// The answer to any request; `refused` is what is known against it already.
     pub(crate) async fn handle(
         self: Arc<Self>,
         request: hyper::Request<Incoming>,
         peer: Arc<Peer>,
+        refused: Option<Refusal>,
     ) -> http::Response<Observed> {
         let site = self.site.load_full();
         let asked = Asked::of(request.headers());
@@ -216,7 +217,11 @@ impl Shared {
         let (id, log) = (self.ids.next(), site.access_log.clone());
         let mut visit = Visit::start(id, log, &request, asking.remote);
         let most = self.limits.header_count;
-        let answer = match Request::check(request, visit.id.clone(), asking, most) {
+        let checked = match refused {
+            Some(refusal) => Err(refusal),
+            None => Request::check(request, visit.id.clone(), asking, most),
+        };
+        let answer = match checked {
             Ok((request, payload)) => {
                 visit.request = Some(request.clone());
                 site.answer(&request, payload, &peer, &asked, &mut visit).await

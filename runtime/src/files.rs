@@ -7,6 +7,7 @@ mod multipart;
 mod names;
 mod policy;
 mod ranges;
+mod reserve;
 mod root;
 
 use std::sync::Arc;

@@ -22,7 +22,7 @@ pub(crate) struct Tenant {
     pub(crate) limits: Arc<Limits>,
     /// What time its guests see.
     pub(crate) clock: Clock,
-    /// Memory of its instances and of the request bodies that it holds.
+    /// Memory of its instances, and of the bodies that it holds.
     pub(crate) memory: Arc<Budget>,
     pub(crate) totals: Totals,
     /// Where the output of its guests goes, if not to the server's log.

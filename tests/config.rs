@@ -162,6 +162,9 @@ fn a_changed_file_is_loaded_and_a_broken_one_is_not() {
     fs::write(&path, toml.replace("/*", "/app/*")).expect("a file");
     server.signal("HUP");
     server.wait_for_log("INFO reloaded");
+    fs::write(&path, format!("limits = {{ instances = 0x40 }}\n{toml}")).expect("a file");
+    server.signal("HUP");
+    server.wait_for_log("instances = 64: the server runs with 1000; restart the server");
     assert_eq!((server.get("/sayhello").status, server.get("/app/sayhello").status), (404, 200));
 }
 

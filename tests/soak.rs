@@ -1,19 +1,14 @@
 //! Many requests leave nothing behind. The short form runs by default, the
 //! million with `cargo xtask test --long`.
 
-use std::fs;
-
+use crate::support::process::{descriptors, memory};
 use crate::support::{Server, guest};
 
 /// Connections at the same time.
 const CONNECTIONS: usize = 4;
 
-/// Resident memory in bytes, and open descriptors.
-pub fn usage(server: &Server) -> (u64, usize) {
-    let process = format!("/proc/{}", server.pid());
-    let statm = fs::read_to_string(format!("{process}/statm")).expect("Linux");
-    let pages: u64 = statm.split(' ').nth(1).and_then(|text| text.parse().ok()).expect("pages");
-    (pages * 4096, fs::read_dir(format!("{process}/fd")).expect("Linux").count())
+fn usage(server: &Server) -> (u64, usize) {
+    (memory(server), descriptors(server))
 }
 
 /// Sends requests over a few connections, several in flight on each.

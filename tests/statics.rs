@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::soak::usage;
+use crate::support::process::{limit_descriptors, memory};
 use crate::support::{Server, guest, root};
 
 #[test]
@@ -96,11 +96,11 @@ fn large_files_arrive_whole_and_leave_little_in_memory() {
     fs::write(folder.path().join("large.bin"), &bytes).expect("a file");
     fs::write(folder.path().join("empty.txt"), "").expect("a file");
     let server = Server::start_in(folder.path(), &["--static", "."]);
-    let (before, _) = usage(&server);
+    let before = memory(&server);
     let mut client = server.connect();
     client.send(b"GET /large.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let first = client.read(1 << 20);
-    let (after, _) = usage(&server);
+    let after = memory(&server);
     assert!(after < before + (4 << 20), "{before} bytes of memory grew to {after}");
     let head = first.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") + 4;
     let left = client.read(bytes.len() + head - first.len());
@@ -134,10 +134,7 @@ fn a_file_that_the_system_does_not_give_is_not_taken_for_missing() {
     let server = Server::start_in(folder.path(), &["--static", "."]);
     let mut client = server.connect();
     assert_eq!(client.get("/a.txt").status, 200);
-    let pid = server.pid().to_string();
-    let limited =
-        std::process::Command::new("prlimit").args(["--pid", &pid, "--nofile=3"]).status();
-    assert!(limited.expect("prlimit runs").success());
+    limit_descriptors(&server, 3);
     assert_eq!(client.get("/a.txt").status, 503);
     server.wait_for_log("a.txt\" cannot be read");
 }

@@ -1,5 +1,8 @@
 //! A server to test, and a client that hides nothing of what is sent.
 
+pub mod process;
+pub mod tls;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -53,12 +56,16 @@ impl Server {
 
     /// Starts in a folder and waits until the server listens.
     pub fn start_in(directory: &std::path::Path, arguments: &[&str]) -> Server {
+        Server::start_by(Command::new(BINARY).current_dir(directory), arguments)
+    }
+
+    /// Starts by a command that ends with the binary.
+    pub fn start_by(command: &mut Command, arguments: &[&str]) -> Server {
         let here = ["--addr", "127.0.0.1:0"];
         let here = if arguments.contains(&"--addr") { &[][..] } else { &here[..] };
-        let mut child = Command::new(BINARY)
+        let mut child = command
             .args(here)
             .args(arguments)
-            .current_dir(directory)
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server starts");
@@ -101,6 +108,11 @@ impl Server {
                 return line;
             }
         }
+    }
+
+    /// The lines of the log that nobody has waited for yet.
+    pub fn log_so_far(&self) -> Vec<String> {
+        self.log.lock().expect("no reader panicked").try_iter().collect()
     }
 
     pub fn pid(&self) -> u32 {
@@ -152,9 +164,14 @@ pub fn run(directory: &std::path::Path, arguments: &[&str]) -> (Option<i32>, Str
     (status.code(), String::from_utf8_lossy(&text).into_owned())
 }
 
+/// What a connection is over: TCP, TLS, or a socket of the file system.
+pub trait Wire: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Wire for T {}
+
 /// One connection.
 pub struct Client {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Wire>>,
 }
 
 /// An answer as it was read from the wire.
@@ -187,7 +204,12 @@ impl Client {
     pub fn connect(address: SocketAddr) -> Client {
         let stream = TcpStream::connect(address).expect("the server accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        Client { stream: BufReader::new(stream) }
+        Client::over(stream)
+    }
+
+    /// A client of a connection whose reads have a timeout.
+    pub fn over(stream: impl Wire + 'static) -> Client {
+        Client { stream: BufReader::new(Box::new(stream)) }
     }
 
     /// Sends bytes; the server may have closed already.

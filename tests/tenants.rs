@@ -2,9 +2,11 @@
 //! to its own limits.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use crate::config::folder;
-use crate::support::{Answer, Client, Server, test_guest};
+use crate::support::{Answer, Client, Server, run, test_guest};
 
 /// Two tenants with `misbehave` at all their paths, and the first's own lines.
 fn two(of_first: &str) -> (tempfile::TempDir, Server) {
@@ -137,6 +139,60 @@ fn idle_instances_of_one_app_make_room_for_another() {
         }
     });
     assert_eq!(server.get("/b/ok").status, 200);
+}
+
+#[test]
+fn idle_instances_of_one_app_give_their_memory_to_another_of_the_tenant() {
+    let app = test_guest("misbehave");
+    let route = |path: &str, reuse: u32| {
+        format!("[[tenant.route]]\npath = \"{path}/*\"\napp = {app:?}\nreuse = {reuse}\n")
+    };
+    let limits = "limits = { memory = \"16MiB\", tenant-memory = \"20MiB\" }\n";
+    let tenant = "[[tenant]]\nname = \"a\"\nhosts = [\"*\"]\n".to_owned() + limits;
+    let folder = folder(&(tenant + &route("/a", 1_000) + &route("/b", 2_000)));
+    let server = Server::start_in(folder.path(), &[]);
+    assert_eq!(server.get("/a/grow").status, 200, "it keeps all of its 16 MiB");
+    assert_eq!(server.get("/b/fill?mib=8").text(), "1\n");
+    assert_eq!(server.get("/a/grow").status, 200);
+    let body = vec![b'x'; 8 << 20];
+    assert_eq!(server.request("POST", "/b/ok", "", &body).status, 200);
+}
+
+#[test]
+fn a_tenant_whose_guests_do_not_yield_does_not_hold_up_another() {
+    let (_folder, server) = two("limits = { tenant-memory = \"4GiB\", cpu = \"10s\" }");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let mut client = server.connect();
+                while !over.load(Relaxed) {
+                    assert_eq!(get(&mut client, "first.example", "/fill?mib=100").status, 200);
+                }
+            });
+        }
+        let mut client = server.connect();
+        let began = Instant::now();
+        for _ in 0..200 {
+            assert_eq!(get(&mut client, "second.example", "/ok").status, 200);
+        }
+        over.store(true, Relaxed);
+        // Alone it takes 20 ms; behind guests that hold up everyone, minutes.
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(10), "{took:?}");
+    });
+}
+
+#[test]
+fn a_component_that_starts_above_its_limit_is_refused() {
+    let app = test_guest("misbehave");
+    let folder = folder(&format!(
+        "[[tenant]]\nname = \"a\"\nhosts = [\"*\"]\n[[tenant.route]]\npath = \"/*\"\n\
+         app = {app:?}\nlimits = {{ memory = \"64KiB\" }}\n"
+    ));
+    let (code, output) = run(folder.path(), &["check"]);
+    assert_eq!(code, Some(1));
+    assert!(output.contains("64KiB are allowed; raise the memory limit"), "{output}");
 }
 
 #[test]

@@ -16,15 +16,16 @@ use crate::compress::Encoders;
 use crate::config::address::Address;
 use crate::config::plan::Proxies;
 use crate::config::{Plan, Source};
-use crate::error::StartError;
+use crate::error::{Refusal, StartError};
 use crate::files::FileCache;
 use crate::limits::Limits;
+use crate::limits::keys::{KEYS, Scope};
 use crate::machine;
 use crate::observe::{LogThread, Visit};
 use crate::peer::Peer;
 use crate::request::Request;
 use crate::respond::{Asked, ErrorPages, refuse, without_body};
-use crate::server::{self, listen::Listeners};
+use crate::server::{self, Stop, listen::Listeners};
 use crate::site::{self, ForFiles, Site};
 use crate::tls::{self, CurrentCertificates};
 use crate::units::Bytes;
@@ -72,7 +73,8 @@ pub(crate) struct Shared {
     pub(crate) source: Source,
     /// The limits of the server itself, which a reload does not change.
     pub(crate) limits: Limits,
-    pub(crate) proxies: Proxies,
+    /// What it was started with, as it was written.
+    pub(crate) started: Started,
     certificates: CurrentCertificates,
     engines: Arc<Engines>,
     logs: LogThread,
@@ -112,12 +114,12 @@ impl MyWeb {
         let loaded = site::load(&plan, &engines, &logs, &files, None)?;
         let site = ArcSwap::from_pointee(loaded.site);
         let certificates = Arc::new(ArcSwap::from_pointee(loaded.certificates));
-        let proxies = plan.proxies;
+        let started = Started::with(&plan);
         let ids = RequestIds::new();
         let shared = Arc::new(Shared {
             source,
             limits,
-            proxies,
+            started,
             certificates,
             engines,
             logs,
@@ -180,7 +182,7 @@ impl Bound {
 
     /// Answers requests until `stop` is ready, then lets running ones end within
     /// the drain limit, and stops what outlasts it.
-    pub async fn serve(self, stop: impl Future<Output = ()>) {
+    pub async fn serve(self, stop: impl Future<Output = Stop>) {
         upgrade::say_serving(self.listeners.parent());
         let _watching = self.shared.source.watch().then(|| watch::start(&self.shared));
         server::serve(self.listeners, self.tls, self.shared.clone(), stop).await;
@@ -203,11 +205,12 @@ fn server_limits(plan: &Plan) -> Limits {
 }
 
 impl Shared {
-    /// The answer to any request.
+    /// The answer to any request; `refused` is what is known against it already.
     pub(crate) async fn handle(
         self: Arc<Self>,
         request: hyper::Request<Incoming>,
         peer: Arc<Peer>,
+        refused: Option<Refusal>,
     ) -> http::Response<Observed> {
         let site = self.site.load_full();
         let asked = Asked::of(request.headers());
@@ -216,7 +219,11 @@ impl Shared {
         let (id, log) = (self.ids.next(), site.access_log.clone());
         let mut visit = Visit::start(id, log, &request, asking.remote);
         let most = self.limits.header_count;
-        let answer = match Request::check(request, visit.id.clone(), asking, most) {
+        let checked = match refused {
+            Some(refusal) => Err(refusal),
+            None => Request::check(request, visit.id.clone(), asking, most),
+        };
+        let answer = match checked {
             Ok((request, payload)) => {
                 visit.request = Some(request.clone());
                 site.answer(&request, payload, &peer, &asked, &mut visit).await
@@ -236,6 +243,10 @@ impl Shared {
     pub(crate) fn reload(&self) -> Result<Vec<String>, StartError> {
         let plan = self.source.plan()?;
         let (wanted, there) = (server_limits(&plan), &self.limits);
+        let changed = self.started.differences(&plan);
+        if !changed.is_empty() {
+            return Err(StartError::Config(changed));
+        }
         if wanted.memory > there.memory || wanted.headers > there.headers || wanted.uri > there.uri
         {
             return Err(StartError::Config(vec![format!(
@@ -251,6 +262,34 @@ impl Shared {
         self.certificates.store(Arc::new(loaded.certificates));
         self.site.store(Arc::new(loaded.site));
         Ok(loaded.kept)
+    }
+}
+
+/// What only a restart changes, as it was written down.
+pub(crate) struct Started {
+    limits: Limits,
+    listen: Vec<Address>,
+    pub(crate) proxies: Proxies,
+}
+
+impl Started {
+    fn with(plan: &Plan) -> Started {
+        let (limits, listen) = (plan.limits.clone(), plan.listen.clone());
+        Started { limits, listen, proxies: plan.proxies.clone() }
+    }
+
+    /// What a plan has otherwise, a sentence each.
+    fn differences(&self, plan: &Plan) -> Vec<String> {
+        let of_server = KEYS.iter().filter(|key| key.scope == Scope::Server);
+        let limits = of_server.filter_map(|key| {
+            let (old, new) = (key.show(&self.limits), key.show(&plan.limits));
+            (old != new).then(|| format!("{} = {new}: the server runs with {old}", key.name))
+        });
+        let listen = (self.listen != plan.listen).then(|| "listen has changed".to_owned());
+        let proxies = (self.proxies != plan.proxies)
+            .then(|| "trusted-proxies or proxy-protocol have changed".to_owned());
+        let all = limits.chain(listen).chain(proxies);
+        all.map(|what| what + "; restart the server, or change it back").collect()
     }
 }
 

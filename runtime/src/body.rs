@@ -52,7 +52,13 @@ impl http_body::Body for Body {
         let piece = match &mut *self {
             Body::Bytes(bytes) if bytes.is_empty() => None,
             Body::Bytes(bytes) => Some(Ok(std::mem::take(bytes))),
-            Body::File(reader) => reader.next_piece().transpose(),
+            Body::File(reader) => {
+                if reader.is_others_turn() {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                reader.next_piece().transpose()
+            }
             Body::Parts(parts) => {
                 while let Some(part) = parts.front_mut() {
                     let piece = ready!(Pin::new(part).poll_frame(cx));

@@ -37,9 +37,9 @@ impl Validators {
     }
 
     /// Those of the same version in a content coding: other bytes, another tag.
-    pub(crate) fn in_coding(&self, token: Option<&str>) -> Validators {
+    pub(crate) fn in_coding(&self, token: &str) -> Validators {
         let tag = self.etag.as_ref().and_then(|tag| tag.to_str().ok());
-        let (Some(token), Some(tag)) = (token, tag) else { return self.clone() };
+        let Some(tag) = tag else { return self.clone() };
         let tag = format!("{}-{token}\"", tag.strip_suffix('"').unwrap_or(tag));
         let etag = HeaderValue::try_from(tag).ok();
         Validators { etag, last_modified: self.last_modified.clone() }
@@ -72,9 +72,19 @@ impl Validators {
                 true => Outcome::Failed,
             };
         }
-        let since = date(headers, header::IF_MODIFIED_SINCE).filter(|_| reads);
-        let unchanged = since.zip(self.modified()).is_some_and(|(since, last)| last <= since);
+        let unchanged = reads && self.is_unchanged(headers);
         if unchanged { Outcome::NotModified } else { Outcome::Proceed }
+    }
+
+    /// Whether it has not changed since `If-Modified-Since`. Nearly always that is
+    /// its own date again, to the letter.
+    fn is_unchanged(&self, headers: &HeaderMap) -> bool {
+        let Some(since) = headers.get(header::IF_MODIFIED_SINCE) else { return false };
+        let later = || {
+            let since = date(headers, header::IF_MODIFIED_SINCE);
+            since.zip(self.modified()).is_some_and(|(since, last)| last <= since)
+        };
+        self.last_modified.as_ref() == Some(since) || later()
     }
 
     /// Whether a range may be sent: `If-Range` is missing, or names this version
@@ -117,7 +127,7 @@ fn strong(one: &[u8], other: &[u8]) -> bool {
 }
 
 fn weak(one: &[u8], other: &[u8]) -> bool {
-    let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_owned();
+    let opaque = |tag| <[u8]>::strip_prefix(tag, b"W/").unwrap_or(tag);
     opaque(one) == opaque(other)
 }
 

@@ -75,8 +75,12 @@ pub(crate) enum Refusal {
     BadRequest(&'static str),
     #[error("the target is longer than {0} bytes")]
     UriTooLong(usize),
+    #[error("it has another version of HTTP than 1.0, 1.1 and 2")]
+    Version,
     #[error("the headers are larger than {0} bytes")]
     HeadersTooLarge(usize),
+    #[error("the headers of all requests of the connection are larger than {0} bytes")]
+    HeadersTogether(usize),
     #[error("there are more than {0} headers")]
     TooManyHeaders(usize),
     #[error("the host is not the one that the connection is for")]
@@ -114,7 +118,7 @@ pub(crate) enum GuestError {
     Trapped(String),
     #[error("the guest trapped after {limit} bytes of memory were refused: {trap}")]
     OutOfMemory { limit: usize, trap: String },
-    #[error("the tenant's instances have all of their {most} bytes of memory")]
+    #[error("the tenant has all of its {most} bytes of memory")]
     TenantMemory { most: usize },
     #[error("the guest used {used:?} of CPU time, its limit is {limit:?}")]
     CpuExceeded { used: Duration, limit: Duration },

@@ -7,6 +7,7 @@ mod multipart;
 mod names;
 mod policy;
 mod ranges;
+mod reserve;
 mod root;
 
 use std::sync::Arc;
@@ -108,19 +109,19 @@ fn send(
 ) -> Response {
     let ok = status == StatusCode::OK;
     let range = request.headers.get(header::RANGE).filter(|_| ok && request.method == Method::GET);
-    headers.entry(header::CONTENT_TYPE).or_insert(entry.content_type.clone());
     // 1. The coding. Ranges are of the file itself.
-    let encoders = encoders.filter(|_| {
-        let typed = headers.get(header::CONTENT_TYPE).is_some_and(compress::is_compressible);
-        typed && entry.length >= compress::LEAST
-    });
+    let encoders = encoders.filter(|_| entry.compressible);
     let made = encoders.is_some();
-    if made || !siblings.is_empty() {
+    let varies = made || !siblings.is_empty();
+    if varies {
         compress::add_vary(&mut headers);
     }
     let sibling = |coding| siblings.iter().find(|sibling| sibling.coding == coding);
     let there = |coding: Coding| sibling(coding).is_some() || (made && coding.is_made_here());
-    let coding = Accepted::of(&request.headers).best(there).filter(|_| range.is_none());
+    let coding = match varies && range.is_none() {
+        true => Accepted::of(&request.headers).best(there),
+        false => None,
+    };
     let coded = coding.and_then(|coding| match sibling(coding) {
         Some(sibling) => Some((coding, sibling.entry.as_ref(), sibling.entry.body())),
         None => Some((coding, entry, entry.encoded(coding, encoders?).ok()?)),
@@ -128,13 +129,15 @@ fn send(
     let coding = coded.as_ref().map(|(coding, ..)| *coding);
     // 2. What the client has already, or wants to be as it was.
     let source = coded.as_ref().map_or(entry, |(_, source, _)| source);
-    let validators = source.validators.in_coding(coding.map(Coding::token));
+    let in_coding = coding.map(|coding| source.validators.in_coding(coding.token()));
+    let validators = in_coding.as_ref().unwrap_or(&source.validators);
     validators.insert(&mut headers);
     match validators.check(&request.method, &request.headers) {
         Outcome::NotModified if ok => return short(StatusCode::NOT_MODIFIED, headers),
         Outcome::Failed if ok => return short(StatusCode::PRECONDITION_FAILED, headers),
         _ => {}
     }
+    headers.entry(header::CONTENT_TYPE).or_insert_with(|| entry.content_type.clone());
     // 3. The parts that it asks for.
     let range = range.filter(|_| validators.allow_range(&request.headers));
     let selected = range.and_then(|range| range.to_str().ok());

@@ -5,7 +5,7 @@
 //! [`Bound::serve`] answers requests until a future of yours is ready.
 //!
 //! ```
-//! use myweb_run::{Config, Mount, MyWeb};
+//! use myweb_run::{Config, Mount, MyWeb, Stop};
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //!
 //! # #[tokio::main]
@@ -20,7 +20,8 @@
 //! let address = server.addresses()[0];
 //!
 //! let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-//! let serving = tokio::spawn(server.serve(async { drop(stopped.await) }));
+//! let stopped = async { stopped.await.map_or(Stop::Ended, |()| Stop::Ended) };
+//! let serving = tokio::spawn(server.serve(stopped));
 //!
 //! let mut client = tokio::net::TcpStream::connect(address).await?;
 //! client.write_all(b"GET /sayhello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
@@ -75,5 +76,6 @@ pub use config::{Config, Mount, Source, TlsSource};
 pub use error::StartError;
 pub use limits::Limits;
 pub use observe::{LogThread, Sink};
+pub use server::Stop;
 pub use units::Rate;
 pub use upgrade::Handover;

@@ -16,8 +16,8 @@ pub struct Limits {
     pub wall: Duration,
     /// Linear memory an instance, in bytes. A trap after it was refused: 507.
     pub memory: usize,
-    /// Linear memory of all of a tenant's instances and the request bodies it
-    /// holds, in bytes. Passed: 503 at the start of a request, later as `memory`.
+    /// Linear memory of all of a tenant's instances, and the bodies of requests
+    /// and answers that it holds, in bytes. Passed: 503 at the start of a request, later as `memory`.
     pub tenant_memory: usize,
     /// A request's body, in bytes. Larger: 413.
     pub body: usize,
@@ -50,8 +50,8 @@ pub struct Limits {
     pub idle_time: Duration,
     /// The time for the handshake of TLS. Slower: closed.
     pub handshake_time: Duration,
-    /// The least that a client sends of a body, or takes of an answer, in bytes
-    /// a second, after 5 s. Slower: 408, or closed.
+    /// The least that a client sends of a body, after 5 s, or takes of an answer,
+    /// after `send_time`, in bytes a second. Slower: 408, or closed.
     pub transfer_rate: usize,
     /// How long a client may take none of an answer. Longer: closed.
     pub send_time: Duration,

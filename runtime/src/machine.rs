@@ -10,6 +10,10 @@ const MAPPINGS: usize = 3;
 /// Descriptors that are not connections: listeners, logs, components, roots.
 const DESCRIPTORS: usize = 64;
 
+/// The part of all descriptors that connections leave by default to the files
+/// that they are sent.
+const FOR_FILES: usize = 4;
+
 /// Compares single limits with the machine. What all tenants together may ask
 /// for is not looked at: it is meant to be more than there is. The default of
 /// connections is lowered to what there is.
@@ -19,7 +23,8 @@ const DESCRIPTORS: usize = 64;
 pub(crate) fn fit(limits: &mut Limits) -> Result<(), StartError> {
     let descriptors = descriptors().map(|most| most.saturating_sub(DESCRIPTORS).max(1));
     if limits.connections == Limits::default().connections {
-        limits.connections = limits.connections.min(descriptors.unwrap_or(usize::MAX));
+        let most = descriptors.map_or(usize::MAX, |most| (most - most / FOR_FILES).max(1));
+        limits.connections = limits.connections.min(most);
     }
     let mut problems = Vec::new();
     let mut most = |name: &str, asked: usize, there: Option<usize>, what: &str, mend: &str| {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use myweb_run::cli::Invocation;
 use myweb_run::config::json_schema;
-use myweb_run::{Control, Handover, LogThread, MyWeb, Source};
+use myweb_run::{Control, Handover, LogThread, MyWeb, Source, Stop};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -47,20 +47,21 @@ fn serve(source: Source) -> anyhow::Result<()> {
         let server = MyWeb::build_with_logs(source, logs)?;
         let routes = server.routes();
         let server = server.bind().await?;
+        obey_signals(server.control()).context("cannot listen for signals")?;
+        let handover = server.handover().context("cannot pass the listeners on")?;
+        let handed_over = handed_over(handover).context("cannot listen for signals")?;
+        // Now it can be told what to do.
         for address in server.shown() {
             say(&format!("listening on {address}"));
         }
         if stderr().is_terminal() {
             say(table(&routes).trim_end());
         }
-        obey_signals(server.control()).context("cannot listen for signals")?;
-        let handover = server.handover().context("cannot pass the listeners on")?;
-        let handed_over = handed_over(handover).context("cannot listen for signals")?;
         server
             .serve(async {
                 tokio::select! {
-                    () = stop => {}
-                    () = handed_over => {}
+                    () = stop => Stop::Ended,
+                    () = handed_over => Stop::HandedOver,
                 }
             })
             .await;

@@ -105,8 +105,16 @@ impl Request {
     }
 }
 
+/// What HTTP/2 begins with: no method of HTTP/1.1 (RFC 9113 section 11.6).
+const PRI: &str = "PRI";
+
 fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
-    if *method == Method::CONNECT || *method == Method::TRACE {
+    if method.as_str() == PRI {
+        return Err(Refusal::Version);
+    }
+    // Methods are upper and lower case: `get` is none (RFC 9110 section 9.1).
+    let known = !method.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
+    if !known || *method == Method::CONNECT || *method == Method::TRACE {
         return Err(Refusal::NotImplemented(method.clone()));
     }
     if !uri.path().starts_with('/') {

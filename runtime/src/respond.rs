@@ -88,6 +88,8 @@ pub(crate) fn refuse(
         // What is left of the request may still be on its way: it must not be
         // taken for the next one.
         Refusal::BadRequest(_)
+        | Refusal::Version
+        | Refusal::NotImplemented(_)
         | Refusal::BodyTooLarge(_)
         | Refusal::BodyTooSlow
         | Refusal::BodyBroken => {
@@ -148,6 +150,7 @@ fn allow_header(allow: &[Method]) -> Option<(header::HeaderName, HeaderValue)> {
 fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::BadRequest(_) | Refusal::BodyBroken => StatusCode::BAD_REQUEST,
+        Refusal::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         Refusal::UriTooLong(_) => StatusCode::URI_TOO_LONG,
         Refusal::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         Refusal::HeadersTooLarge(_) | Refusal::TooManyHeaders(_) => {
@@ -161,7 +164,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Unreadable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
         Refusal::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
-        Refusal::Overloaded { .. } | Refusal::TenantMemory { .. } => {
+        Refusal::Overloaded { .. } | Refusal::TenantMemory { .. } | Refusal::HeadersTogether(_) => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         Refusal::Guest(error) => match error {

@@ -6,9 +6,15 @@ mod checked;
 mod connection;
 mod frames;
 mod framing;
+mod http1;
+mod http2;
+mod inherited;
 pub(crate) mod listen;
+mod open;
 mod proxy;
+mod rewound;
 mod stream;
+mod streams;
 mod timed;
 
 use std::io;
@@ -17,7 +23,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::Shared;
@@ -30,35 +36,50 @@ pub(crate) use timed::GRACE;
 /// which trying again at once would only repeat.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// After so long without such an error, the next one is a new one.
+const OVER: Duration = Duration::from_secs(60);
+
+/// Why a server stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It was told to.
+    Ended,
+    /// Another process has its listening sockets, and serves.
+    HandedOver,
+}
+
 /// Accepts connections until `stop`, then drains them.
 pub(crate) async fn serve(
     mut listeners: Listeners,
     tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
-    stop: impl Future<Output = ()>,
+    stop: impl Future<Output = Stop>,
 ) {
     let (drain, draining) = watch::channel(false);
     let mut connections = JoinSet::new();
     let places = Arc::new(Semaphore::new(shared.limits.connections));
     let context = Context { shared: shared.clone(), addresses: Arc::default(), draining };
-    let mut failing = false;
+    let serve = |(stream, encrypted): (Stream, bool), place| {
+        let (context, tls) = (context.clone(), tls.clone().filter(|_| encrypted));
+        async move {
+            connection::serve(stream, tls, context).await;
+            drop(place);
+        }
+    };
+    let mut failed: Option<Instant> = None;
     let mut stop = Box::pin(stop);
-    loop {
+    let stopped = loop {
         tokio::select! {
-            () = &mut stop => break,
+            stopped = &mut stop => break stopped,
             (place, accepted) = accept(&places, &mut listeners) => match accepted {
-                Ok((stream, encrypted)) => {
-                    failing = false;
-                    let (context, tls) = (context.clone(), tls.clone().filter(|_| encrypted));
-                    connections.spawn(async move {
-                        connection::serve(stream, tls, context).await;
-                        drop(place);
-                    });
+                Ok(accepted) => {
+                    connections.spawn(serve(accepted, place));
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    // Told once, until it is over.
-                    if !std::mem::replace(&mut failing, true) {
+                    // Told once, until it is over for good.
+                    let before = failed.replace(Instant::now());
+                    if before.is_none_or(|before| before.elapsed() > OVER) {
                         tracing::error!("cannot accept connections: {error}; trying again");
                     }
                     sleep(PAUSE).await;
@@ -67,11 +88,23 @@ pub(crate) async fn serve(
             // Ended ones are forgotten; a panic has been logged where it was.
             Some(_) = connections.join_next() => {}
         }
-    }
+    };
     // With what it holds: copies of the listeners, for a process that takes over.
     drop(stop);
-    drop(listeners);
     drain.send_replace(true);
+    // What waits to be accepted is left to who takes over. If nobody does, it is
+    // answered here: its clients may have sent their requests already.
+    let waiting = match stopped {
+        Stop::Ended => listeners.close(),
+        Stop::HandedOver => {
+            drop(listeners);
+            Vec::new()
+        }
+    };
+    for accepted in waiting {
+        let Ok(place) = places.clone().try_acquire_owned() else { break };
+        connections.spawn(serve(accepted, Some(place)));
+    }
     let limit = shared.limits.drain;
     let all = async { while connections.join_next().await.is_some() {} };
     if timeout(limit, all).await.is_err() {

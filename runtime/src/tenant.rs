@@ -1,11 +1,12 @@
 //! Who owns routes and limits, and what it uses of them.
 
 mod budget;
+mod debt;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -14,7 +15,8 @@ use crate::error::Refusal;
 use crate::limits::Limits;
 use crate::limits::rate::Buckets;
 use crate::observe::{Sink, Totals};
-pub(crate) use budget::{Budget, Taken};
+pub(crate) use budget::{Budget, Reserve, Taken, oldest};
+use debt::Debt;
 
 /// An owner of hosts, routes and limits.
 pub(crate) struct Tenant {
@@ -22,7 +24,7 @@ pub(crate) struct Tenant {
     pub(crate) limits: Arc<Limits>,
     /// What time its guests see.
     pub(crate) clock: Clock,
-    /// Memory of its instances and of the request bodies that it holds.
+    /// Memory of its instances, and of the bodies that it holds.
     pub(crate) memory: Arc<Budget>,
     pub(crate) totals: Totals,
     /// Where the output of its guests goes, if not to the server's log.
@@ -34,6 +36,7 @@ pub(crate) struct Tenant {
     running: Arc<Semaphore>,
     waiting: AtomicUsize,
     buckets: Mutex<Buckets>,
+    debt: Debt,
     since: Instant,
 }
 
@@ -56,8 +59,19 @@ impl Tenant {
             idle: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             buckets: Mutex::default(),
+            debt: Debt::default(),
             since: Instant::now(),
         }
+    }
+
+    /// One of its guests kept a thread that serves connections for so long.
+    pub(crate) fn owes(&self, used: Duration) {
+        self.debt.add(used, self.since.elapsed());
+    }
+
+    /// Whether its guests have kept those threads for longer than its share.
+    pub(crate) fn is_in_debt(&self) -> bool {
+        !self.debt.is_none() && self.debt.is_deep(self.since.elapsed())
     }
 
     /// Counts a request against the rates.

@@ -39,14 +39,11 @@ impl Handover {
         let (ours, theirs) = StdUnixDatagram::pair().map_err(said)?;
         ours.set_nonblocking(true).map_err(said)?;
         let ours = UnixDatagram::from_std(ours).map_err(said)?;
-        let mut child = self.spawn(theirs.into())?;
-        let serving = timeout(PATIENCE, serving(&ours, &mut child)).await;
-        let serving = serving.unwrap_or_else(|_| Err("it took too long".to_owned()));
-        if serving.is_err() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        serving.map(|()| child.id())
+        let mut successor = Successor { child: self.spawn(theirs.into())?, serves: false };
+        let serving = timeout(PATIENCE, serving(&ours, &mut successor.child)).await;
+        serving.unwrap_or_else(|_| Err("it took too long".to_owned()))?;
+        successor.serves = true;
+        Ok(successor.child.id())
     }
 
     fn spawn(&self, ready: OwnedFd) -> Result<Child, String> {
@@ -62,6 +59,22 @@ impl Handover {
         command.env("LISTEN_FDS", count).env_remove("LISTEN_PID");
         command.fd_mappings(mappings.collect()).map_err(|error| error.to_string())?;
         command.spawn().map_err(|error| format!("{}: {error}", program.to_string_lossy()))
+    }
+}
+
+/// A new process. Until it serves it is ended with this one, or when this one
+/// stops to wait for it.
+struct Successor {
+    child: Child,
+    serves: bool,
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if !self.serves {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }
 

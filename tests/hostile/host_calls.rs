@@ -49,6 +49,15 @@ fn b2_floods_of_output_are_cut_and_counted() {
 }
 
 #[test]
+fn b2_more_output_at_once_than_is_permitted_is_a_trap() {
+    let server = misbehave(&["--max-log", "64MiB"]);
+    let victim = Victim::of(&server);
+    victim.beside(2, || assert_eq!(server.get("/bad/write?kib=64").text(), "written\n"));
+    victim.beside(2, || assert_eq!(server.get("/bad/write?kib=1000").status, 500));
+    server.wait_for_log("more was written than was permitted");
+}
+
+#[test]
 fn b3_headers_without_number_are_502() {
     let server = misbehave(&[]);
     let victim = Victim::of(&server);

@@ -23,10 +23,17 @@ struct Source {
     request_id: Arc<str>,
 }
 
+impl Source {
+    /// What it takes up in each line, in bytes.
+    fn length(&self) -> usize {
+        self.tenant.name.len() + self.route.len() + self.request_id.len()
+    }
+}
+
 /// A line is cut here, in bytes, so that a guest cannot have the server keep
 /// what it never ends.
 const LONGEST_LINE: usize = 8 << 10;
-/// What each line costs of the quota beside its text, in bytes: the tags.
+/// What each line costs of the quota beside its text and its tags, in bytes.
 const LINE_COST: usize = 64;
 
 impl Log {
@@ -45,22 +52,19 @@ impl Log {
 
     /// Takes some of the output, in any pieces.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if self.left == 0 {
-                self.dropped += piece.len();
-                continue;
-            }
-            let room = LONGEST_LINE - self.line.len();
-            let (now, later) = piece.split_at(piece.len().min(room));
+        let mut rest = bytes;
+        while !rest.is_empty() && self.left > 0 {
+            let room = rest.len().min(LONGEST_LINE - self.line.len());
+            let end = memchr::memchr(b'\n', rest.get(..room).unwrap_or(rest));
+            let (now, later) = rest.split_at(end.map_or(room, |end| end + 1));
             self.line.extend_from_slice(now);
-            if now.ends_with(b"\n") || self.line.len() == LONGEST_LINE {
+            if end.is_some() || self.line.len() == LONGEST_LINE {
                 self.end_line();
             }
-            // The rest of a line that is too long.
-            if !later.is_empty() {
-                self.write(later);
-            }
+            rest = later;
         }
+        // Nobody looks at what is over the quota: a flood costs no time.
+        self.dropped += rest.len();
     }
 
     /// Ends the log of a request: the last line, and what was dropped, in bytes.
@@ -78,7 +82,8 @@ impl Log {
     /// Logs the line, if what it costs as it is written is within the quota.
     fn end_line(&mut self) {
         let text = escape(&self.line);
-        match self.left.checked_sub(text.len() + LINE_COST) {
+        let tags = self.source.as_ref().map_or(0, Source::length);
+        match self.left.checked_sub(text.len() + tags + LINE_COST) {
             Some(left) => {
                 self.left = left;
                 self.say(&format!("guest: {text}"));

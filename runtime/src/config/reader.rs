@@ -159,7 +159,10 @@ impl<'a> Item<'a> {
         let Some(number) = self.value.get_ref().as_integer() else {
             return self.wrong("a whole number without quotes is expected");
         };
-        read(number.as_str()).map_or_else(|why| self.wrong(why), Some)
+        // Also `0x40` and `1_000` are whole numbers of TOML.
+        let decimal = i128::from_str_radix(number.as_str(), number.radix());
+        let text = decimal.map_or_else(|_| number.as_str().to_owned(), |n| n.to_string());
+        read(&text).map_or_else(|why| self.wrong(why), Some)
     }
 
     /// True or false; what is wrong is noted.

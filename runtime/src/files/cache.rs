@@ -10,6 +10,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 
 use super::entry::Entry;
+use super::reserve::Reserve;
 use crate::compress::Coding;
 
 /// How long a change may stay unseen.
@@ -29,6 +30,8 @@ const OVERHEAD: u64 = 1_024;
 pub(crate) struct FileCache {
     files: Cache<Key, Arc<Known>, Weight>,
     roots: AtomicU64,
+    /// For files that are not in it.
+    pub(super) reserve: Reserve,
 }
 
 /// What was found at a path, and when.
@@ -83,7 +86,7 @@ impl FileCache {
         let bytes = bytes as u64;
         let files = usize::try_from(bytes / (4 * OVERHEAD)).unwrap_or(usize::MAX).max(1);
         let files = Cache::with_weighter(files, bytes, Weight);
-        FileCache { files, roots: AtomicU64::new(0) }
+        FileCache { files, roots: AtomicU64::new(0), reserve: Reserve::new() }
     }
 
     /// A number that tells a root from all others.

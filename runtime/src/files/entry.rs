@@ -24,6 +24,8 @@ pub(crate) struct Entry {
     version: Version,
     pub(super) validators: Validators,
     pub(super) content_type: HeaderValue,
+    /// Whether it may become smaller in a coding.
+    pub(super) compressible: bool,
     content: Content,
     /// The content in the codings that are made here, once it was asked for;
     /// `None` inside for what does not become smaller.
@@ -68,11 +70,14 @@ impl Entry {
             etag: HeaderValue::try_from(etag).ok(),
             last_modified: Some(http_date(version.modified)),
         };
+        let content_type = policy::content_type(name);
+        let large = version.length >= compress::LEAST;
         Ok(Arc::new(Entry {
+            compressible: large && compress::is_compressible(&content_type),
             length: version.length,
             version,
             validators,
-            content_type: policy::content_type(name),
+            content_type,
             content,
             encoded: Default::default(),
         }))
@@ -115,9 +120,7 @@ impl Entry {
                     |place: u64| usize::try_from(place).unwrap_or(bytes.len()).min(bytes.len());
                 bytes.slice(at(part.start)..at(part.start + part.length)).into()
             }
-            Content::Disk(file) => {
-                Body::File(FileReader { file: file.clone(), at: part.start, left: part.length })
-            }
+            Content::Disk(file) => Body::File(FileReader::new(file.clone(), part)),
         }
     }
 
@@ -171,9 +174,28 @@ pub(crate) struct FileReader {
     file: Arc<File>,
     at: u64,
     left: u64,
+    /// What may be read until others have had their turn, in bytes.
+    turn: usize,
 }
 
+/// A client that takes all at once does not keep others waiting for more than
+/// this, in bytes.
+const TURN: usize = 1 << 20;
+
 impl FileReader {
+    fn new(file: Arc<File>, part: Part) -> FileReader {
+        FileReader { file, at: part.start, left: part.length, turn: TURN }
+    }
+
+    /// Whether others are to have a turn first.
+    pub(crate) fn is_others_turn(&mut self) -> bool {
+        let over = self.turn == 0;
+        if over {
+            self.turn = TURN;
+        }
+        over
+    }
+
     pub(crate) fn left(&self) -> u64 {
         self.left
     }
@@ -196,6 +218,7 @@ impl FileReader {
         piece.truncate(count);
         self.at += count as u64;
         self.left -= count as u64;
+        self.turn = self.turn.saturating_sub(count);
         Ok(Some(piece.freeze()))
     }
 }

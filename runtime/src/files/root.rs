@@ -86,23 +86,33 @@ impl Root {
             return Ok(None);
         }
         let Some(relative) = policy::relative(path) else { return Ok(None) };
+        self.cache.reserve.lend(|| self.look(path, &relative, known.as_ref()))
+    }
+
+    /// What a path names now, of which this was known before.
+    fn look(
+        &self,
+        path: &str,
+        relative: &Path,
+        known: Option<&Arc<Known>>,
+    ) -> io::Result<Option<Found>> {
         // 2. The file, or the directory's index.
         let slash = path.ends_with('/');
         let found = match slash {
-            true => self.index_of(&relative)?,
+            true => self.index_of(relative)?,
             false => {
-                self.open_below(&relative)?.map(|(f, metadata)| (relative.clone(), f, metadata))
+                self.open_below(relative)?.map(|(f, metadata)| (relative.to_owned(), f, metadata))
             }
         };
         match found {
             Some((name, file, metadata)) if metadata.is_file() => {
-                let entry = known.as_ref().map(|known| &known.entry);
+                let entry = known.map(|known| &known.entry);
                 let known = Known::now(Entry::of(file, &metadata, &name, entry)?, name);
                 self.cache.put(self.id, path, &known);
                 Ok(Some(Found::File(known)))
             }
-            Some(_) => Ok(Some(Found::Unslashed { index: self.index_of(&relative)?.is_some() })),
-            None if slash => Ok(self.open_directory(&relative)?.map(Found::Directory)),
+            Some(_) => Ok(Some(Found::Unslashed { index: self.index_of(relative)?.is_some() })),
+            None if slash => Ok(self.open_directory(relative)?.map(Found::Directory)),
             None => Ok(None),
         }
     }

@@ -49,7 +49,7 @@ keys! {
     "cpu" "max-cpu" "MYWEB_MAX_CPU" Route "CPU time a request (then 504)" |l| Field::Time(&mut l.cpu);
     "wall" "max-wall" "MYWEB_MAX_WALL" Route "time to the answer (then 504)" |l| Field::Time(&mut l.wall);
     "memory" "max-memory" "MYWEB_MAX_MEMORY" Route "memory an instance (then 507)" |l| Field::Size(&mut l.memory);
-    "tenant-memory" "max-tenant-memory" "MYWEB_MAX_TENANT_MEMORY" Tenant "memory of all a tenant's instances and request bodies (then 503 or 507)" |l| Field::Size(&mut l.tenant_memory);
+    "tenant-memory" "max-tenant-memory" "MYWEB_MAX_TENANT_MEMORY" Tenant "memory of all a tenant's instances, and bodies of requests and answers (then 503 or 507)" |l| Field::Size(&mut l.tenant_memory);
     "body" "max-body" "MYWEB_MAX_BODY" Route "a request's body (then 413)" |l| Field::Size(&mut l.body);
     "body-time" "max-body-time" "MYWEB_MAX_BODY_TIME" Route "time for a request's body (then 408)" |l| Field::Time(&mut l.body_time);
     "response" "max-response" "MYWEB_MAX_RESPONSE" Route "the body of an app's answer (then 502)" |l| Field::Size(&mut l.response);
@@ -65,8 +65,8 @@ keys! {
     "header-time" "max-header-time" "MYWEB_MAX_HEADER_TIME" Server "time for a request's headers (then closed)" |l| Field::Time(&mut l.header_time);
     "idle-time" "max-idle-time" "MYWEB_MAX_IDLE_TIME" Server "time between two requests of a connection (then closed)" |l| Field::Time(&mut l.idle_time);
     "handshake-time" "max-handshake-time" "MYWEB_MAX_HANDSHAKE_TIME" Server "time for the handshake of TLS (then closed)" |l| Field::Time(&mut l.handshake_time);
-    "transfer-rate" "min-transfer-rate" "MYWEB_MIN_TRANSFER_RATE" Server "the least that a client sends or takes in a second, after 5s (then 408 or closed)" |l| Field::Size(&mut l.transfer_rate);
-    "send-time" "max-send-time" "MYWEB_MAX_SEND_TIME" Server "time in which a client takes none of an answer (then closed)" |l| Field::Time(&mut l.send_time);
+    "transfer-rate" "min-transfer-rate" "MYWEB_MIN_TRANSFER_RATE" Server "the least that a client sends in a second, after 5s (then 408), or takes, after send-time (then closed)" |l| Field::Size(&mut l.transfer_rate);
+    "send-time" "max-send-time" "MYWEB_MAX_SEND_TIME" Server "time in which a client takes none of an answer (then closed; over HTTP/2, that stream)" |l| Field::Time(&mut l.send_time);
     "connections" "max-connections" "MYWEB_MAX_CONNECTIONS" Server "connections at the same time; more wait" |l| Field::Count(&mut l.connections, 1, 1_000_000);
     "client-connections" "max-client-connections" "MYWEB_MAX_CLIENT_CONNECTIONS" Server "connections from one address at the same time (then closed)" |l| Field::Count(&mut l.client_connections, 1, 1_000_000);
     "file-cache" "file-cache" "MYWEB_FILE_CACHE" Server "small static files that are kept in memory" |l| Field::Size(&mut l.file_cache);

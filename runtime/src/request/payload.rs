@@ -71,16 +71,16 @@ async fn collect(
     memory: &mut Taken,
 ) -> Result<Bytes, Refusal> {
     let most = limits.body;
-    let started = Instant::now();
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
+    // How far the client may be behind: what came at once buys no time later.
+    let mut until = Instant::now() + GRACE;
     loop {
-        // What is there has had its time.
-        let had = (first.len() + all.len()) as f64 / limits.transfer_rate as f64;
-        let until = started + GRACE + Duration::from_secs_f64(had);
         let next = timeout_at(until, body.frame()).await;
         let Some(frame) = next.map_err(|_| Refusal::BodyTooSlow)? else { break };
         let Ok(piece) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
+        let earned = Duration::from_secs_f64(piece.len() as f64 / limits.transfer_rate as f64);
+        until = (until + earned).min(Instant::now() + GRACE);
         if first.len() + all.len() + piece.len() > most {
             return Err(Refusal::BodyTooLarge(most));
         }

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,54 +17,60 @@ pub(super) struct Activity {
     started: Instant,
     /// Requests from their heads to the ends of their answers.
     running: AtomicUsize,
-    /// Answers that are being sent, and wait for nobody but their clients.
-    sending: AtomicUsize,
+    /// The headers of those, in bytes.
+    heads: AtomicUsize,
+    /// Whether a part of a request's head is there, and not all of it.
+    head_begun: AtomicBool,
     /// When something happened last, in milliseconds after the start.
     last: AtomicU64,
 }
 
-/// Why a connection may be ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Quiet {
-    /// Nobody waits for anything.
-    Idle,
-    /// A client takes none of its answers.
-    Stalled,
-}
-
 /// A request, from its head to the end of its answer.
-pub(super) struct Running(Arc<Activity>);
+pub(super) struct Running {
+    activity: Arc<Activity>,
+    head: usize,
+}
 
 impl Activity {
     pub(super) fn new() -> Arc<Activity> {
         Arc::new(Activity {
             started: Instant::now(),
             running: AtomicUsize::new(0),
-            sending: AtomicUsize::new(0),
+            heads: AtomicUsize::new(0),
+            head_begun: AtomicBool::new(false),
             last: AtomicU64::new(0),
         })
     }
 
-    /// A request began.
-    pub(super) fn begin(self: &Arc<Activity>) -> Running {
+    /// A request began, with so many bytes of headers.
+    pub(super) fn begin(self: &Arc<Activity>, head: usize) -> Running {
         self.touch();
         self.running.fetch_add(1, Relaxed);
-        Running(self.clone())
+        self.heads.fetch_add(head, Relaxed);
+        Running { activity: self.clone(), head }
     }
 
-    /// Ready once nothing has run for `idle`, or no answer went on for `stalled`.
-    pub(super) async fn quiet(&self, idle: Duration, stalled: Duration) -> Quiet {
-        let look = (idle.min(stalled) / 4).max(Duration::from_millis(10));
+    /// The headers of all requests that run, in bytes.
+    pub(super) fn heads(&self) -> usize {
+        self.heads.load(Relaxed)
+    }
+
+    /// Tells whether a part of a request's head is there, and not all of it.
+    pub(super) fn set_head_begun(&self, begun: bool) {
+        self.head_begun.store(begun, Relaxed);
+    }
+
+    /// Ready once nothing has run for so long.
+    pub(super) async fn quiet(&self, idle: Duration) {
         loop {
             let last = Duration::from_millis(self.last.load(Relaxed));
             let quiet = self.started.elapsed().saturating_sub(last);
-            if self.running.load(Relaxed) == 0 && quiet >= idle {
-                return Quiet::Idle;
+            let running = self.running.load(Relaxed) > 0 || self.head_begun.load(Relaxed);
+            if !running && quiet >= idle {
+                return;
             }
-            if self.sending.load(Relaxed) > 0 && quiet >= stalled {
-                return Quiet::Stalled;
-            }
-            sleep(look).await;
+            // What runs may end now at the earliest.
+            sleep(if running { idle } else { idle - quiet }).await;
         }
     }
 
@@ -76,41 +82,21 @@ impl Activity {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.touch();
-        self.0.running.fetch_sub(1, Relaxed);
+        self.activity.touch();
+        self.activity.heads.fetch_sub(self.head, Relaxed);
+        self.activity.running.fetch_sub(1, Relaxed);
     }
 }
 
 /// An answer's body, whose way is followed.
 pub(super) struct Tracked {
     body: Observed,
-    running: Running,
-    /// Whether it is counted among those that are sent: what a guest has yet to
-    /// make is not kept waiting by the client.
-    sending: bool,
+    _running: Running,
 }
 
 impl Tracked {
     pub(super) fn new(body: Observed, running: Running) -> Tracked {
-        running.0.touch();
-        running.0.sending.fetch_add(1, Relaxed);
-        Tracked { body, running, sending: true }
-    }
-
-    fn set_sending(&mut self, sending: bool) {
-        let count = &self.running.0.sending;
-        match (self.sending, sending) {
-            (false, true) => count.fetch_add(1, Relaxed),
-            (true, false) => count.fetch_sub(1, Relaxed),
-            _ => return,
-        };
-        self.sending = sending;
-    }
-}
-
-impl Drop for Tracked {
-    fn drop(&mut self) {
-        self.set_sending(false);
+        Tracked { body, _running: running }
     }
 }
 
@@ -122,10 +108,7 @@ impl Body for Tracked {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        self.running.0.touch();
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        self.set_sending(polled.is_ready());
-        polled
+        Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {

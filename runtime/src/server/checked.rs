@@ -1,33 +1,37 @@
-//! A stream whose incoming bytes are checked before hyper reads them: framing
-//! and the time of heads for HTTP/1.1, floods for HTTP/2.
+//! A stream whose incoming bytes are checked before hyper reads them: the time
+//! of heads, framing for HTTP/1.1, floods for HTTP/2.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::activity::Activity;
 use super::frames::{Frames, PREFACE, TOO_MANY};
-use super::framing::Framing;
-use super::timed::Timed;
+use super::framing::{Framing, Wrong};
 
 /// A stream whose incoming bytes pass a check.
 pub(super) struct Checked<S> {
-    stream: Timed<S>,
+    stream: S,
     check: Check,
     /// What is left to be read in place of what was refused.
     refusal: Option<&'static [u8]>,
+    /// How long a head may take, from its first byte to its last.
+    head_time: Duration,
+    /// When the first one must be there.
+    first_head: Instant,
+    /// Running within a head: which one it is.
+    late: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
 enum Check {
     Http1 {
         framing: Framing,
-        /// How long a head may take, from its first byte to its last.
-        head_time: Duration,
-        /// Running within a head.
-        head: Option<Pin<Box<Sleep>>>,
+        activity: Arc<Activity>,
     },
     Http2 {
         frames: Frames,
@@ -41,24 +45,67 @@ enum Check {
 /// and closes, after the answers to the requests before.
 const INVALID: &[u8] = b"\0\r\n\r\n";
 
+/// A request that no client of HTTP/1.1 may send (RFC 9113 section 11.6), in
+/// place of one whose version is not known: `request.rs` refuses it as such.
+const UNKNOWN_VERSION: &[u8] = b"PRI * HTTP/1.1\r\n\r\n";
+
 impl<S> Checked<S> {
-    pub(super) fn http1(stream: Timed<S>, head_time: Duration) -> Checked<S> {
-        let check = Check::Http1 { framing: Framing::default(), head_time, head: None };
-        Checked { stream, check, refusal: None }
+    pub(super) fn http1(
+        stream: S,
+        head_time: Duration,
+        first_head: Instant,
+        activity: Arc<Activity>,
+    ) -> Checked<S> {
+        let check = Check::Http1 { framing: Framing::default(), activity };
+        Checked { stream, check, refusal: None, head_time, first_head, late: None }
     }
 
-    pub(super) fn http2(stream: Timed<S>) -> Checked<S> {
+    pub(super) fn http2(stream: S, head_time: Duration, first_head: Instant) -> Checked<S> {
         let (preface, started) = (PREFACE.len(), Instant::now());
         let check = Check::Http2 { frames: Frames::default(), preface, started };
-        Checked { stream, check, refusal: None }
+        Checked { stream, check, refusal: None, head_time, first_head, late: None }
     }
 
-    fn read_refusal(&mut self, buffer: &mut ReadBuf<'_>) {
-        if let Some(left) = &mut self.refusal {
-            let (now, later) = left.split_at(left.len().min(buffer.remaining()));
-            buffer.put_slice(now);
-            *left = later;
+    /// Whether a request has begun whose end has not arrived, or never will.
+    pub(super) fn is_within_request(&self) -> bool {
+        match &self.check {
+            Check::Http1 { framing, .. } => self.refusal.is_some() || framing.is_within_request(),
+            Check::Http2 { .. } => false,
         }
+    }
+
+    /// The stream itself.
+    pub(super) fn into_stream(self) -> S {
+        self.stream
+    }
+
+    /// Reads what stands in the place of what was refused. Nothing comes after it,
+    /// not even an end: that would look as if the client had left.
+    fn read_refusal(&mut self, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.refusal {
+            Some([]) => Poll::Pending,
+            Some(left) => {
+                let (now, later) = left.split_at(left.len().min(buffer.remaining()));
+                buffer.put_slice(now);
+                *left = later;
+                Poll::Ready(Ok(()))
+            }
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Ready once a head has taken too long.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(head) = self.check.head() else {
+            self.late = None;
+            return Poll::Pending;
+        };
+        // Each head has its own time, also if there was never a moment between two.
+        let late = self.late.take().filter(|(number, _)| *number == head);
+        let until = if head == 0 { self.first_head } else { Instant::now() + self.head_time };
+        let (_, sleep) =
+            self.late.insert(late.unwrap_or_else(|| (head, Box::pin(sleep_until(until)))));
+        sleep.as_mut().poll(cx)
     }
 }
 
@@ -67,7 +114,14 @@ impl Check {
     /// what is read in place of the others.
     fn check(&mut self, bytes: &[u8]) -> Result<(), (usize, &'static [u8])> {
         match self {
-            Check::Http1 { framing, .. } => framing.check(bytes).map_err(|sound| (sound, INVALID)),
+            Check::Http1 { framing, activity } => {
+                let checked = framing.check(bytes);
+                activity.set_head_begun(framing.head().is_some());
+                checked.map_err(|(sound, wrong)| match wrong {
+                    Wrong::Ambiguous => (sound, INVALID),
+                    Wrong::Version => (sound, UNKNOWN_VERSION),
+                })
+            }
             Check::Http2 { frames, preface, started } => {
                 let (before, rest) = bytes.split_at(bytes.len().min(*preface));
                 *preface -= before.len();
@@ -77,14 +131,13 @@ impl Check {
         }
     }
 
-    /// Ready once a head has taken too long.
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Check::Http1 { framing, head_time, head } = self else { return Poll::Pending };
-        if !framing.is_within_head() {
-            *head = None;
-            return Poll::Pending;
+    /// The number of the head that has begun and not ended, if there is one.
+    fn head(&self) -> Option<u64> {
+        match self {
+            Check::Http1 { framing, .. } => framing.head(),
+            Check::Http2 { preface: 1.., .. } => Some(0),
+            Check::Http2 { frames, .. } => frames.head(),
         }
-        head.get_or_insert_with(|| Box::pin(sleep(*head_time))).as_mut().poll(cx)
     }
 }
 
@@ -99,7 +152,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Checked<S> {
             match Pin::new(&mut self.stream).poll_read(cx, buffer) {
                 Poll::Ready(read) => read?,
                 Poll::Pending => {
-                    ready!(self.check.poll_late(cx));
+                    ready!(self.poll_late(cx));
                     let late = "the head of a request took too long";
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, late)));
                 }
@@ -110,8 +163,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Checked<S> {
                 self.refusal = Some(instead);
             }
         }
-        self.read_refusal(buffer);
-        Poll::Ready(Ok(()))
+        self.read_refusal(buffer)
     }
 }
 

@@ -1,9 +1,10 @@
-//! One connection, in numbered steps.
+//! One connection, in numbered steps: who it is from, whether there is room for
+//! it, TLS, and which HTTP it speaks.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,22 +12,20 @@ use bytes::{Bytes, BytesMut};
 use http::Version;
 use http::header::{self, HeaderValue};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsAcceptor;
 
-use super::activity::{Activity, Quiet, Tracked};
+use super::activity::{Running, Tracked};
 use super::addresses::Addresses;
-use super::checked::Checked;
 use super::frames::PREFACE;
-use super::proxy;
+use super::rewound::Rewound;
 use super::stream::Stream;
 use super::timed::Timed;
+use super::{http1, http2, proxy};
 use crate::app::Shared;
+use crate::error::Refusal;
 use crate::limits::Limits;
 use crate::peer::{Peer, Tls};
 
@@ -38,18 +37,24 @@ pub(super) struct Context {
     pub(super) draining: watch::Receiver<bool>,
 }
 
+/// A connection on which HTTP begins.
+pub(super) struct Begun<S> {
+    pub(super) stream: S,
+    /// What was read of it already.
+    pub(super) before: Bytes,
+    pub(super) peer: Peer,
+    pub(super) context: Context,
+    pub(super) limits: Limits,
+    /// When the head of the first request must be there.
+    pub(super) first_head: Instant,
+}
+
 /// How long a connection that is not used stays open when the server drains: a
 /// request may be on its way.
-const DRAIN_IDLE: Duration = Duration::from_secs(1);
+pub(super) const DRAIN_IDLE: Duration = Duration::from_secs(1);
 
-/// Streams of an HTTP/2 connection at the same time.
-const STREAMS: u32 = 100;
-
-/// What an HTTP/2 stream and connection may have on their way to us, and a
-/// stream from us, in bytes.
-const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
-const SEND_BUFFER: usize = 64 << 10;
+/// Room for what a client sends first, in bytes: most requests.
+const FIRST_READ: usize = 2_048;
 
 /// Serves a connection until it ends, or until its running requests end once
 /// the server is draining.
@@ -69,12 +74,12 @@ async fn try_serve(
     let limits = context.shared.limits.clone();
     // 1. Who is there: a proxy says whom it speaks for.
     let mut address = stream.peer()?;
-    let proxies = &context.shared.proxies;
+    let proxies = &context.shared.started.proxies;
     let trusted = proxies.forwarded.contain(address);
     let mut before = BytesMut::with_capacity(FIRST_READ);
     if proxies.protocol.contain(address) {
         let named = proxy::read(&mut stream, &mut before);
-        let named = in_time(limits.header_time, named).await?;
+        let named = context.in_time(limits.header_time, named).await?;
         address = named.or(address);
     }
     // 2. Whether there is room for one more of its address.
@@ -82,168 +87,105 @@ async fn try_serve(
     let Some(_place) = context.addresses.take(counted, limits.client_connections) else {
         return Err(io::Error::other("too many connections from one address"));
     };
-    // 3. TLS, with a deadline of its own.
+    stream.prepare()?;
+    let stream = Timed::new(stream, limits.send_time, limits.transfer_rate);
+    // 3. TLS, with a deadline of its own. Each step is boxed: what a connection
+    //    needs for a step is not kept while it waits in the next.
     let Some(tls) = tls else {
-        // Answers are written whole; waiting for more to send only delays them.
-        set_nodelay(&stream)?;
         let peer = Peer { address, tls: None, trusted };
-        return sniff(stream, before, peer, context, &limits).await;
+        return Box::pin(by_first_bytes(stream, before, true, peer, context, limits)).await;
     };
-    set_nodelay(&stream)?;
-    let stream = Timed::new(stream, before.freeze(), limits.send_time, 0);
-    let stream = in_time(limits.handshake_time, tls.accept(stream)).await?;
+    let stream = Rewound::new(stream, before.freeze());
+    let handshake = Box::pin(context.in_time(limits.handshake_time, tls.accept(stream)));
+    let stream = Box::new(handshake.await?);
     let (_, session) = stream.get_ref();
     let server_name = session.server_name().map(str::to_ascii_lowercase);
-    let http2 = session.alpn_protocol() == Some(b"h2");
+    let protocol = session.alpn_protocol().map(<[u8]>::to_vec);
     let peer = Peer { address, tls: Some(Tls { server_name }), trusted };
     // 4. HTTP, by the protocol that was agreed on, or by the first bytes.
-    if http2 {
-        return serve_http2(stream, Bytes::new(), peer, context, &limits).await;
+    if protocol.as_deref() == Some(b"h2") {
+        let (before, first_head) = (Bytes::new(), Instant::now() + limits.header_time);
+        let begun = Begun { stream, before, peer, context, limits, first_head };
+        return Box::pin(http2::serve(begun)).await;
     }
-    sniff(stream, BytesMut::with_capacity(FIRST_READ), peer, context, &limits).await
+    let before = BytesMut::with_capacity(FIRST_READ);
+    Box::pin(by_first_bytes(stream, before, protocol.is_none(), peer, context, limits)).await
 }
 
-/// Room for what a client sends first, in bytes: most requests.
-const FIRST_READ: usize = 2_048;
-
-fn set_nodelay(stream: &Stream) -> io::Result<()> {
-    match stream {
-        Stream::Tcp(stream) => stream.set_nodelay(true),
-        Stream::Unix(_) => Ok(()),
-    }
-}
-
-/// Serves HTTP/2 to clients that start with its preface (RFC 9113 section 3.3),
-/// else HTTP/1.1.
-async fn sniff<S>(
+/// Serves HTTP/2 to clients that start with its preface (RFC 9113 section 3.3)
+/// where they may, else HTTP/1.1.
+async fn by_first_bytes<S>(
     mut stream: S,
     mut before: BytesMut,
+    may_be_http2: bool,
     peer: Peer,
     context: Context,
-    limits: &Limits,
+    limits: Limits,
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let first_head = Instant::now() + limits.header_time;
     let first = async {
-        while before.len() < PREFACE.len() && PREFACE.starts_with(&before) {
+        // One byte is enough to tell that it is no preface.
+        while before.is_empty()
+            || may_be_http2 && before.len() < PREFACE.len() && PREFACE.starts_with(&before)
+        {
             if stream.read_buf(&mut before).await? == 0 {
                 break;
             }
         }
         io::Result::Ok(())
     };
-    in_time(limits.header_time, first).await?;
+    context.in_time(limits.header_time, first).await?;
     let before = before.freeze();
-    if before.starts_with(PREFACE) {
-        return serve_http2(stream, before, peer, context, limits).await;
+    let http2 = may_be_http2 && before.starts_with(PREFACE);
+    let begun = Begun { stream, before, peer, context, limits, first_head };
+    match http2 {
+        true => Box::pin(http2::serve(begun)).await,
+        false => Box::pin(http1::serve(begun)).await,
     }
-    serve_http1(stream, before, peer, context, limits).await
 }
 
-async fn serve_http1<S>(
-    stream: S,
-    before: Bytes,
-    peer: Peer,
-    context: Context,
-    limits: &Limits,
-) -> io::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let timed = Timed::new(stream, before, limits.send_time, limits.transfer_rate);
-    let io = TokioIo::new(Checked::http1(timed, limits.header_time));
-    let activity = Activity::new();
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.idle_time)
-        .max_headers(limits.header_count)
-        // The request line stands in the same buffer.
-        .max_buf_size(limits.headers.saturating_add(limits.uri).max(MIN_BUFFER))
-        .serve_connection(io, service_fn(answer(peer, &context, &activity)));
-    let mut connection = pin!(connection);
-    let mut draining = context.draining;
-    let mut stop = pin!(async {
-        drop(draining.wait_for(|draining| *draining).await);
-        activity.quiet(DRAIN_IDLE, Duration::MAX).await
-    });
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        _ = &mut stop => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    ended.map_err(io::Error::other)
-}
-
-async fn serve_http2<S>(
-    stream: S,
-    before: Bytes,
-    peer: Peer,
-    context: Context,
-    limits: &Limits,
-) -> io::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let timed = Timed::new(stream, before, limits.send_time, limits.transfer_rate);
-    let io = TokioIo::new(Checked::http2(timed));
-    let activity = Activity::new();
-    let head = limits.headers.saturating_add(limits.uri);
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
-        .serve_connection(io, service_fn(answer(peer, &context, &activity)));
-    let mut connection = pin!(connection);
-    let mut draining = context.draining;
-    let stop = async {
+impl Context {
+    /// Takes a step before the first request: in its time, and in less once the
+    /// server drains.
+    async fn in_time<T>(
+        &self,
+        time: Duration,
+        step: impl Future<Output = io::Result<T>>,
+    ) -> io::Result<T> {
+        let mut draining = self.draining.clone();
+        let drained = async {
+            drop(draining.wait_for(|draining| *draining).await);
+            sleep(DRAIN_IDLE).await;
+        };
         tokio::select! {
-            _ = draining.wait_for(|draining| *draining) => Quiet::Idle,
-            quiet = activity.quiet(limits.idle_time, limits.send_time) => quiet,
-        }
-    };
-    let quiet = tokio::select! {
-        ended = connection.as_mut() => return ended.map_err(io::Error::other),
-        quiet = stop => quiet,
-    };
-    if quiet == Quiet::Stalled {
-        return Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no answer"));
-    }
-    // GOAWAY; what runs goes on, a client that does not leave is left.
-    connection.as_mut().graceful_shutdown();
-    tokio::select! {
-        ended = connection.as_mut() => ended.map_err(io::Error::other),
-        quiet = activity.quiet(limits.header_time, limits.send_time) => {
-            Err(io::Error::other(format!("ended by the server: {quiet:?}")))
+            taken = step => taken,
+            () = sleep(time) => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "the connection is too slow"))
+            }
+            () = drained => Err(io::Error::other("ended by the server: it stops")),
         }
     }
 }
 
-/// hyper's smallest buffer, in bytes (it panics below it).
-const MIN_BUFFER: usize = 8_192;
+pub(super) type Answering =
+    Pin<Box<dyn Future<Output = Result<http::Response<Tracked>, Infallible>> + Send>>;
 
-type Answering = Pin<Box<dyn Future<Output = Result<http::Response<Tracked>, Infallible>> + Send>>;
-
-/// Answers the requests of a connection, and follows them.
-fn answer(
+/// Answers the requests of a connection, each followed until its answer is sent,
+/// or refused for what is known of it already.
+pub(super) fn answers(
     peer: Peer,
     context: &Context,
-    activity: &Arc<Activity>,
-) -> impl Fn(http::Request<Incoming>) -> Answering + use<> {
+) -> impl Fn(http::Request<Incoming>, Running, Option<Refusal>) -> Answering + use<> {
     let peer = Arc::new(peer);
-    let (shared, activity) = (context.shared.clone(), activity.clone());
-    let draining = context.draining.clone();
-    move |request| {
+    let (shared, draining) = (context.shared.clone(), context.draining.clone());
+    move |request, running, refused| {
         let (shared, peer, draining) = (shared.clone(), peer.clone(), draining.clone());
-        let running = activity.begin();
         Box::pin(async move {
             let http1 = request.version() != Version::HTTP_2;
-            let mut answer = shared.handle(request, peer).await;
+            let mut answer = shared.handle(request, peer, refused).await;
             if http1 && *draining.borrow() {
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(header::CONNECTION, close);
@@ -251,9 +193,4 @@ fn answer(
             Ok(answer.map(|body| Tracked::new(body, running)))
         })
     }
-}
-
-async fn in_time<T>(time: Duration, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the connection is too slow");
-    timeout(time, step).await.map_err(late)?
 }

@@ -18,6 +18,9 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
 
+/// The flag of a frame that ends a head.
+const END_HEADERS: u8 = 4;
+
 /// Follows the frames of a connection behind its preface.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
@@ -31,6 +34,10 @@ pub(super) struct Frames {
     second: u64,
     /// Bytes of answers that have not brought about frames yet.
     sent: u64,
+    /// Within the head of a request, which may be several frames.
+    block: bool,
+    /// Frames that have begun, those of a head as one.
+    begun: u64,
 }
 
 impl Frames {
@@ -54,6 +61,7 @@ impl Frames {
                 continue;
             }
             let start = at;
+            self.begun += u64::from(self.have == 0 && !self.block);
             for byte in rest.iter().take(HEAD - self.have) {
                 if let Some(place) = self.head.get_mut(self.have) {
                     *place = *byte;
@@ -63,14 +71,25 @@ impl Frames {
             }
             if self.have == HEAD {
                 self.have = 0;
-                let [a, b, c, kind, ..] = self.head;
+                let [a, b, c, kind, flags, ..] = self.head;
                 self.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+                if matches!(kind, HEADERS | CONTINUATION) {
+                    self.block = flags & END_HEADERS == 0;
+                }
                 if self.is_free(kind) && !self.may_have_one_more(second) {
                     return Err(start);
                 }
             }
         }
         Ok(())
+    }
+
+    /// The number of the frame, or head of a request, that has begun and not
+    /// ended, if there is one. The body of a request has its own time.
+    pub(super) fn head(&self) -> Option<u64> {
+        let [.., kind, _, _, _, _, _] = self.head;
+        let within_frame = self.left > 0 && kind != DATA;
+        (self.have > 0 || self.block || within_frame).then_some(self.begun)
     }
 
     /// Whether a frame carries nothing that anybody asked for.
@@ -133,6 +152,27 @@ mod tests {
             assert!(refused.is_some(), "in pieces of {size}");
             assert!((1_000 * 17..1_000 * 17 + HEAD).contains(&sound), "{sound} in {size}");
         }
+    }
+
+    #[test]
+    fn a_head_goes_on_until_it_is_whole() {
+        let mut frames = Frames::default();
+        let flagged = |kind, flags| {
+            let mut bytes = frame(kind, 3);
+            bytes[4] = flags;
+            bytes
+        };
+        let head = [flagged(HEADERS, 0), flagged(CONTINUATION, 0), flagged(CONTINUATION, 4)];
+        let head = head.concat();
+        for (at, byte) in head.iter().enumerate() {
+            assert_eq!(frames.head(), (at > 0).then_some(1), "before byte {at}");
+            assert_eq!(frames.check(&[*byte], 0), Ok(()));
+        }
+        assert_eq!(frames.head(), None);
+        assert_eq!(frames.check(&frame(DATA, 5)[..12], 0), Ok(()));
+        assert_eq!(frames.head(), None, "a body has its own time");
+        assert_eq!(frames.check(&[0; 4], 0), Ok(()));
+        assert_eq!(frames.head(), Some(3), "a part of the next frame");
     }
 
     #[test]

@@ -7,8 +7,9 @@
 //!   `chunked`, a chunk size that is not hexadecimal,
 //! - lines that end with LF alone, and folded lines.
 //!
-//! Everything else that is wrong with a head is left to hyper. Pure: bytes in,
-//! verdict out.
+//! A request line of another version than 1.0 and 1.1 is told apart, too: hyper
+//! takes it for nonsense. Everything else that is wrong with a head is left to
+//! hyper. Pure: bytes in, verdict out.
 
 /// Follows the requests of one connection.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(super) struct Framing {
     /// How the head that is being read announces its body.
     length: Option<u64>,
     chunked: bool,
+    /// Heads that have ended.
+    heads: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,8 +37,15 @@ enum State {
     Trailers,
 }
 
-/// What cannot be told apart safely.
-struct Ambiguous;
+/// What is wrong with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// It cannot be told apart safely from what follows.
+    Ambiguous,
+    /// It has a version of HTTP that is not known here.
+    Version,
+}
+use Wrong::Ambiguous;
 
 /// No line is kept beyond this; hyper's own limit ends the request before.
 const LONGEST_LINE: usize = 1 << 20;
@@ -44,27 +54,34 @@ impl Framing {
     /// Looks at the bytes that arrived next.
     ///
     /// # Errors
-    /// How many of them are sound, if not all are.
-    pub(super) fn check(&mut self, bytes: &[u8]) -> Result<(), usize> {
+    /// How many of them are sound, if not all are, and what is wrong.
+    pub(super) fn check(&mut self, bytes: &[u8]) -> Result<(), (usize, Wrong)> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let sound = bytes.len() - rest.len();
-            rest = self.step(rest).map_err(|Ambiguous| sound)?;
+            rest = self.step(rest).map_err(|wrong| (sound, wrong))?;
         }
         Ok(())
     }
 
-    /// Whether the head of a request has begun and not ended.
-    pub(super) fn is_within_head(&self) -> bool {
-        match self.state {
+    /// The number of the head that has begun and not ended, if there is one. The
+    /// first is waited for from the start.
+    pub(super) fn head(&self) -> Option<u64> {
+        let begun = match self.state {
             State::Headers => true,
-            State::Start => !self.line.is_empty(),
+            State::Start => self.heads == 0 || !self.line.is_empty(),
             _ => false,
-        }
+        };
+        begun.then_some(self.heads)
+    }
+
+    /// Whether a request has begun and not ended.
+    pub(super) fn is_within_request(&self) -> bool {
+        !matches!(self.state, State::Start) || !self.line.is_empty()
     }
 
     /// Takes a line or a piece of a body and returns what follows.
-    fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Ambiguous> {
+    fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Wrong> {
         match &mut self.state {
             State::Body(left) | State::Chunk(left) => {
                 let now = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
@@ -79,7 +96,7 @@ impl Framing {
         }
     }
 
-    fn step_line<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Ambiguous> {
+    fn step_line<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Wrong> {
         let Some(end) = memchr::memchr(b'\n', bytes) else {
             self.line.extend_from_slice(bytes);
             return if self.line.len() > LONGEST_LINE { Err(Ambiguous) } else { Ok(&[]) };
@@ -90,16 +107,18 @@ impl Framing {
         } else {
             let mut whole = std::mem::take(&mut self.line);
             whole.extend_from_slice(line);
-            self.take_line(&whole)?;
+            // A part of it has been read already: nothing can stand in its place.
+            self.take_line(&whole).map_err(|_| Ambiguous)?;
         }
         Ok(rest)
     }
 
-    fn take_line(&mut self, line: &[u8]) -> Result<(), Ambiguous> {
+    fn take_line(&mut self, line: &[u8]) -> Result<(), Wrong> {
         let line = line.strip_suffix(b"\r\n").ok_or(Ambiguous)?;
         self.state = match (self.state, line) {
             // Empty lines before a request are passed over (RFC 9112 section 2.2).
             (State::Start, b"") => State::Start,
+            (State::Start, line) if has_unknown_version(line) => return Err(Wrong::Version),
             (State::Start, _) => State::Headers,
             (State::Headers, b"") => self.end_head()?,
             (State::Headers, line) => {
@@ -117,7 +136,7 @@ impl Framing {
         Ok(())
     }
 
-    fn take_header(&mut self, line: &[u8]) -> Result<(), Ambiguous> {
+    fn take_header(&mut self, line: &[u8]) -> Result<(), Wrong> {
         match line.first() {
             Some(b' ' | b'\t') => return Err(Ambiguous),
             Some(b'c' | b'C' | b't' | b'T') => {}
@@ -138,7 +157,8 @@ impl Framing {
         Ok(())
     }
 
-    fn end_head(&mut self) -> Result<State, Ambiguous> {
+    fn end_head(&mut self) -> Result<State, Wrong> {
+        self.heads += 1;
         match (self.length.take(), std::mem::take(&mut self.chunked)) {
             (Some(_), true) => Err(Ambiguous),
             (None, true) => Ok(State::ChunkSize),
@@ -148,14 +168,24 @@ impl Framing {
     }
 }
 
-fn decimal(digits: &[u8]) -> Result<u64, Ambiguous> {
+/// Whether a request line names a version of HTTP other than 1.0 and 1.1.
+fn has_unknown_version(line: &[u8]) -> bool {
+    let last = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    let version = last.strip_prefix(b"HTTP/").filter(|_| last.len() < line.len());
+    version.is_some_and(|version| {
+        let all = version.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+        all && !matches!(version, b"" | b"1.0" | b"1.1")
+    })
+}
+
+fn decimal(digits: &[u8]) -> Result<u64, Wrong> {
     let text = str::from_utf8(digits).map_err(|_| Ambiguous)?;
     let all_digits = text.bytes().all(|byte| byte.is_ascii_digit());
     if all_digits { text.parse().map_err(|_| Ambiguous) } else { Err(Ambiguous) }
 }
 
 /// The size before any extension.
-fn chunk_size(line: &[u8]) -> Result<u64, Ambiguous> {
+fn chunk_size(line: &[u8]) -> Result<u64, Wrong> {
     let digits = line.split(|byte| *byte == b';').next().unwrap_or(line).trim_ascii_end();
     let text = str::from_utf8(digits).map_err(|_| Ambiguous)?;
     let all_digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -203,9 +233,47 @@ mod tests {
         ] {
             let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n");
             let all = format!("{GOOD}{head}abc");
-            let sound = Framing::default().check(all.as_bytes()).expect_err(headers);
+            let (sound, wrong) = Framing::default().check(all.as_bytes()).expect_err(headers);
+            assert_eq!(wrong, Ambiguous);
             assert!((GOOD.len()..GOOD.len() + head.len()).contains(&sound), "{headers}: {sound}");
         }
+    }
+
+    #[test]
+    fn other_versions_are_told_apart() {
+        for (line, wrong) in [
+            ("GET / HTTP/1.2", Some(Wrong::Version)),
+            ("GET / HTTP/2.0", Some(Wrong::Version)),
+            ("PRI * HTTP/2.0", Some(Wrong::Version)),
+            ("GET / HTTP/3", Some(Wrong::Version)),
+            ("GET / HTTP/0.9", Some(Wrong::Version)),
+            ("GET / HTTP/1.1", None),
+            ("GET / HTTP/1.0", None),
+            // For hyper to refuse.
+            ("GET / HTTP/x", None),
+            ("GET /", None),
+            ("HTTP/1.2", None),
+            ("GET / http/1.2", None),
+        ] {
+            let all = format!("{GOOD}{line}\r\n");
+            let checked = Framing::default().check(all.as_bytes());
+            assert_eq!(checked.err(), wrong.map(|wrong| (GOOD.len(), wrong)), "{line}");
+        }
+        let mut framing = Framing::default();
+        assert_eq!(framing.check(b"GET / "), Ok(()));
+        assert_eq!(framing.check(b"HTTP/1.2\r\n"), Err((0, Ambiguous)), "a part was read");
+    }
+
+    #[test]
+    fn heads_are_counted() {
+        let mut framing = Framing::default();
+        let mut heads = Vec::new();
+        for byte in GOOD.as_bytes().chunks(1) {
+            assert_eq!(framing.check(byte), Ok(()));
+            heads.extend(framing.head().filter(|head| heads.last() != Some(head)));
+        }
+        assert_eq!(heads, [0, 1, 2, 3]);
+        assert!(!framing.is_within_request());
     }
 
     #[test]

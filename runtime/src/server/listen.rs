@@ -1,21 +1,20 @@
-//! Opening listeners: new ones, or those that were handed over.
+//! The listeners of a server: new ones, or those that were handed over.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::{UnixDatagram, UnixListener as StdUnixListener};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::task::{Context, Poll};
 
-use listenfd::ListenFd;
-use tokio::net::{TcpListener, TcpSocket, UnixListener, lookup_host};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use super::inherited::{Inherited, Passed};
+use super::open::{self, Made};
 use super::stream::Stream;
 use crate::config::address::{Address, Place};
-use crate::error::{StartError, explain};
-
-/// Connections that the kernel keeps until they are accepted.
-const BACKLOG: u32 = 4_096;
+use crate::error::StartError;
 
 /// The listeners of a server; at least one.
 pub(crate) struct Listeners {
@@ -29,9 +28,19 @@ pub(crate) struct Listeners {
 struct Listener {
     tls: bool,
     socket: Socket,
+    origin: Origin,
 }
 
-enum Socket {
+/// Where a socket is from.
+enum Origin {
+    /// Another process, which may go on to use it.
+    Elsewhere,
+    /// This one, with its file if it has one.
+    Here(Option<Made>),
+}
+
+/// A listening socket.
+pub(super) enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
@@ -43,19 +52,46 @@ impl Listeners {
     /// # Errors
     /// An address is not valid, not of this machine, or in use.
     pub(crate) async fn bind(addresses: &[Address]) -> Result<Listeners, StartError> {
-        let (mut inherited, parent) = inherited();
+        let mut inherited = Inherited::take();
         let mut listeners = Vec::new();
-        for address in addresses {
-            let wrong = |why: String| StartError::Listen { address: address.to_string(), why };
-            let sockets = match &address.place {
-                Place::Tcp(text) => vec![tcp(text, &mut inherited).await.map_err(wrong)?],
-                Place::Unix(path) => vec![unix(path, &mut inherited).map_err(wrong)?],
-                Place::Systemd => from_systemd(&mut inherited).map_err(wrong)?,
-            };
-            let tls = address.tls;
-            listeners.extend(sockets.into_iter().map(|socket| Listener { tls, socket }));
+        let wrong = |address: &Address| {
+            let address = address.to_string();
+            |why: String| StartError::Listen { address, why }
+        };
+        // 1. What is named.
+        let mut tcp = Vec::new();
+        for (place, address) in addresses.iter().enumerate() {
+            match &address.place {
+                Place::Tcp(text) => {
+                    let resolved = open::resolve(text).await.map_err(wrong(address))?;
+                    tcp.push((place, address, resolved));
+                }
+                Place::Unix(path) => {
+                    let opened = unix(path, &mut inherited).map_err(wrong(address))?;
+                    listeners.push((place, Listener::new(address, opened)));
+                }
+                Place::Systemd => {}
+            }
         }
-        Ok(Listeners { listeners, next: 0, parent })
+        for (place, address, resolved) in &tcp {
+            let v4 = |other: &SocketAddr| other.is_ipv4() && other.port() == resolved.port();
+            let has_v4 = resolved.port() != 0 && tcp.iter().any(|(.., other)| v4(other));
+            let opened = here(*resolved, has_v4, &mut inherited).map_err(wrong(address))?;
+            listeners.push((*place, Listener::new(address, opened)));
+        }
+        // 2. What is left is what `systemd` stands for.
+        for (place, address) in addresses.iter().enumerate() {
+            if address.place == Place::Systemd {
+                let sockets = inherited.rest().map_err(wrong(address))?;
+                let sockets = sockets.into_iter().map(|socket| (socket, Origin::Elsewhere));
+                listeners.extend(sockets.map(|opened| (place, Listener::new(address, opened))));
+            }
+        }
+        // 3. In the order in which they are written.
+        listeners.sort_by_key(|(place, _)| *place);
+        let listeners = listeners.into_iter().map(|(_, listener)| listener).collect();
+        inherited.tell_unused();
+        Ok(Listeners { listeners, next: 0, parent: inherited.parent })
     }
 
     /// The addresses of TCP, with the ports that were picked.
@@ -128,104 +164,93 @@ impl Listeners {
         }
         Poll::Pending
     }
-}
 
-/// A socket that this process was started with.
-enum Inherited {
-    Tcp(StdTcpListener),
-    Unix(StdUnixListener),
-}
-
-/// The sockets of socket activation (`LISTEN_FDS`, sd_listen_fds(3)), and the one
-/// on which a process that hands over waits.
-fn inherited() -> (Vec<Inherited>, Option<UnixDatagram>) {
-    let mut passed = ListenFd::from_env();
-    let mut sockets = Vec::new();
-    let mut parent = None;
-    for index in 0..passed.len() {
-        if let Ok(Some(socket)) = passed.take_tcp_listener(index) {
-            sockets.push(Inherited::Tcp(socket));
-        } else if let Ok(Some(socket)) = passed.take_unix_listener(index) {
-            sockets.push(Inherited::Unix(socket));
-        } else if let Ok(Some(socket)) = passed.take_unix_datagram(index) {
-            parent = Some(socket);
+    /// Stops to listen. Returns the connections that clients have been given
+    /// already, with whether each is encrypted: their requests may be there.
+    pub(super) fn close(self) -> Vec<(Stream, bool)> {
+        let mut left = Vec::new();
+        for Listener { tls, socket, origin } in self.listeners {
+            if let Origin::Here(made) = origin {
+                socket.take_no_more();
+                made.iter().for_each(Made::remove);
+            }
+            left.extend(socket.left().into_iter().map(|stream| (stream, tls)));
         }
-    }
-    (sockets, parent)
-}
-
-/// Takes the first inherited socket that is the one.
-fn take(all: &mut Vec<Inherited>, is_it: impl Fn(&Inherited) -> bool) -> Option<Inherited> {
-    all.iter().position(is_it).map(|index| all.remove(index))
-}
-
-fn adopt(socket: Inherited) -> io::Result<Socket> {
-    match socket {
-        Inherited::Tcp(socket) => {
-            socket.set_nonblocking(true)?;
-            TcpListener::from_std(socket).map(Socket::Tcp)
-        }
-        Inherited::Unix(socket) => {
-            socket.set_nonblocking(true)?;
-            UnixListener::from_std(socket).map(Socket::Unix)
-        }
+        left
     }
 }
 
-fn from_systemd(all: &mut Vec<Inherited>) -> Result<Vec<Socket>, String> {
-    if all.is_empty() {
-        return Err("no sockets were passed (LISTEN_FDS); start the server by its socket unit, \
-                    or name an address"
-            .to_owned());
+impl Listener {
+    fn new(address: &Address, (socket, origin): (Socket, Origin)) -> Listener {
+        Listener { tls: address.tls, socket, origin }
     }
-    let sockets: io::Result<Vec<Socket>> = all.drain(..).map(adopt).collect();
-    sockets.map_err(|error| explain(&error))
 }
 
-async fn tcp(address: &str, inherited: &mut Vec<Inherited>) -> Result<Socket, String> {
-    let found = lookup_host(address).await.map(|mut found| found.next());
-    let Ok(Some(resolved)) = found else {
-        return Err("not an address; write it like 127.0.0.1:7788 or [::1]:7788".to_owned());
-    };
-    let is_it = |socket: &Inherited| match socket {
-        Inherited::Tcp(socket) => socket.local_addr().is_ok_and(|address| {
-            let port = [address.port(), 0].contains(&resolved.port());
-            address.ip() == resolved.ip() && port
+impl Socket {
+    /// Lets the kernel give no connection to a client any more: between the last
+    /// look for one and the end of the socket, one would be lost.
+    fn take_no_more(&self) {
+        #[cfg(target_os = "linux")]
+        if let Socket::Tcp(socket) = self {
+            // A filter of one instruction: keep nothing (BPF_RET, 0 bytes).
+            let _ = SockRef::from(socket).attach_filter(&[socket2::SockFilter::new(6, 0, 0, 0)]);
+        }
+    }
+
+    /// The connections that wait to be accepted.
+    fn left(self) -> Vec<Stream> {
+        match self {
+            Socket::Tcp(socket) => {
+                let Ok(socket) = socket.into_std() else { return Vec::new() };
+                let accept = || TcpStream::from_std(nonblocking_tcp(socket.accept().ok()?.0)?).ok();
+                std::iter::from_fn(accept).map(Stream::Tcp).collect()
+            }
+            Socket::Unix(socket) => {
+                let Ok(socket) = socket.into_std() else { return Vec::new() };
+                let accept = || {
+                    let (stream, _) = socket.accept().ok()?;
+                    stream.set_nonblocking(true).ok()?;
+                    UnixStream::from_std(stream).ok()
+                };
+                std::iter::from_fn(accept).map(Stream::Unix).collect()
+            }
+        }
+    }
+}
+
+fn nonblocking_tcp(stream: std::net::TcpStream) -> Option<std::net::TcpStream> {
+    stream.set_nonblocking(true).ok().map(|()| stream)
+}
+
+/// A socket for an address, inherited if there is one.
+fn here(
+    address: SocketAddr,
+    has_v4: bool,
+    inherited: &mut Inherited,
+) -> Result<(Socket, Origin), String> {
+    let is_it = |socket: &Passed| match socket {
+        Passed::Tcp(socket) => socket.local_addr().is_ok_and(|there| {
+            let port = [there.port(), 0].contains(&address.port());
+            there.ip() == address.ip() && port
         }),
-        Inherited::Unix(_) => false,
+        Passed::Unix(_) => false,
     };
-    if let Some(socket) = take(inherited, is_it) {
-        return adopt(socket).map_err(|error| explain(&error));
+    match inherited.find(is_it) {
+        Some(found) => Ok((found?, Origin::Elsewhere)),
+        None => Ok((open::tcp(address, has_v4)?, Origin::Here(None))),
     }
-    let socket = if resolved.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-    let listener = socket.and_then(|socket| {
-        socket.set_reuseaddr(true)?;
-        socket.bind(resolved)?;
-        socket.listen(BACKLOG)
-    });
-    listener.map(Socket::Tcp).map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "permission denied; choose a port from 1024 on, or allow it with CAP_NET_BIND_SERVICE"
-                .to_owned()
-        }
-        _ => explain(&error),
-    })
 }
 
-fn unix(path: &Path, inherited: &mut Vec<Inherited>) -> Result<Socket, String> {
-    let is_it = |socket: &Inherited| match socket {
-        Inherited::Tcp(_) => false,
-        Inherited::Unix(socket) => {
+fn unix(path: &Path, inherited: &mut Inherited) -> Result<(Socket, Origin), String> {
+    let is_it = |socket: &Passed| match socket {
+        Passed::Tcp(_) => false,
+        Passed::Unix(socket) => {
             socket.local_addr().is_ok_and(|address| address.as_pathname() == Some(path))
         }
     };
-    if let Some(socket) = take(inherited, is_it) {
-        return adopt(socket).map_err(|error| explain(&error));
+    if let Some(found) = inherited.find(is_it) {
+        return Ok((found?, Origin::Elsewhere));
     }
-    // What a server before has left; one that listens keeps it.
-    let left = std::os::unix::net::UnixStream::connect(path);
-    if left.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-        let _ = std::fs::remove_file(path);
-    }
-    UnixListener::bind(path).map(Socket::Unix).map_err(|error| explain(&error))
+    let (socket, made) = open::unix(path)?;
+    Ok((socket, Origin::Here(Some(made))))
 }

@@ -5,8 +5,15 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+/// What the system keeps of an answer that is not on its way yet, in bytes. By
+/// default it may be 4 MiB a connection, and it would tell of room only when a
+/// third of that has been taken: a slow client would look like one that has left.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 << 10;
 
 /// A stream of a listener.
 pub(super) enum Stream {
@@ -15,11 +22,34 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// The other end; `None` for a Unix socket.
+    /// The other end; `None` for a Unix socket. A client of IPv4 is one also
+    /// where the listener is for both.
     pub(super) fn peer(&self) -> io::Result<Option<SocketAddr>> {
         match self {
-            Stream::Tcp(stream) => stream.peer_addr().map(Some),
+            Stream::Tcp(stream) => {
+                let address = stream.peer_addr()?;
+                Ok(Some(SocketAddr::new(address.ip().to_canonical(), address.port())))
+            }
             Stream::Unix(_) => Ok(None),
+        }
+    }
+
+    /// Lets what is written be sent at once, and little wait in the system.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        if let Stream::Tcp(stream) = self {
+            stream.set_nodelay(true)?;
+            #[cfg(target_os = "linux")]
+            SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what there is room for at this moment, whether or not the system
+    /// has told of it.
+    pub(super) fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => SockRef::from(stream).send(bytes),
+            Stream::Unix(stream) => SockRef::from(stream).send(bytes),
         }
     }
 }
@@ -64,6 +94,10 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // For one piece the kernel has a shorter way.
+        if let [piece] = pieces {
+            return self.poll_write(cx, piece);
+        }
         of_either!(self, stream => stream.poll_write_vectored(cx, pieces))
     }
 

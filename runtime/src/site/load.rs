@@ -22,6 +22,7 @@ use crate::respond::{ErrorPage, ErrorPages};
 use crate::router::Router;
 use crate::tenant::Tenant;
 use crate::tls::{self, Certificates};
+use crate::units::Bytes;
 use crate::wasm::{App, Component, Engines};
 
 /// What all static files and bodies share, as long as the server runs.
@@ -190,6 +191,18 @@ impl Loader<'_> {
             }
             Target::App { path, reuse, files } => {
                 let component = self.component(path, &route.origin)?;
+                let (least, most) = (component.least_memory(), route.limits.memory);
+                let most = most.min(tenant.limits.tenant_memory);
+                if least > most {
+                    let (origin, path) = (&route.origin, path.display());
+                    self.problems.push(format!(
+                        "{origin}: {path}: an instance starts with {} of memory, {} are allowed; \
+                         raise the memory limit",
+                        Bytes(least),
+                        Bytes(most)
+                    ));
+                    return None;
+                }
                 let granted = match files {
                     Some(path) => {
                         let plan = StaticPlan::new(path.clone());

@@ -1,18 +1,42 @@
 //! Bytes that many take from and give back to.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
 /// A bounded number of bytes.
-#[derive(Debug)]
 pub(crate) struct Budget {
     used: AtomicUsize,
     pub(crate) most: usize,
+    /// Who holds bytes that it can do without.
+    reserves: Mutex<Vec<Weak<dyn Reserve>>>,
+}
+
+/// Holds bytes of a budget that it can do without.
+pub(crate) trait Reserve: Send + Sync {
+    /// Since when it has not used the part that has waited longest.
+    fn waits_since(&self) -> Option<Instant>;
+
+    /// Gives that part back; false if there is none.
+    fn give_up(&self) -> bool;
 }
 
 impl Budget {
     pub(crate) fn new(most: usize) -> Budget {
-        Budget { used: AtomicUsize::new(0), most }
+        Budget { used: AtomicUsize::new(0), most, reserves: Mutex::default() }
+    }
+
+    /// From now on bytes that this one holds are taken back when others lack them.
+    pub(crate) fn add_reserve(&self, reserve: Weak<dyn Reserve>) {
+        let mut reserves = self.reserves.lock().unwrap_or_else(PoisonError::into_inner);
+        reserves.retain(|reserve| reserve.strong_count() > 0);
+        reserves.push(reserve);
+    }
+
+    /// Takes back what has waited longest; false if nothing waits.
+    fn take_back(&self) -> bool {
+        let reserves = self.reserves.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        oldest(reserves.iter().filter_map(Weak::upgrade)).is_some_and(|oldest| oldest.give_up())
     }
 
     /// Takes bytes, or none if there are not enough.
@@ -30,8 +54,13 @@ impl Budget {
     }
 }
 
+/// Of those where something waits, the one where it has waited longest.
+pub(crate) fn oldest<R: Reserve + ?Sized>(all: impl Iterator<Item = Arc<R>>) -> Option<Arc<R>> {
+    let waiting = all.filter_map(|reserve| Some((reserve.waits_since()?, reserve)));
+    waiting.min_by_key(|(since, _)| *since).map(|(_, reserve)| reserve)
+}
+
 /// Bytes taken from a budget, given back when dropped.
-#[derive(Debug)]
 pub(crate) struct Taken {
     budget: Arc<Budget>,
     bytes: usize,
@@ -42,11 +71,23 @@ impl Taken {
         Taken { budget, bytes: 0 }
     }
 
-    /// Takes more, or nothing more if there is not enough.
+    /// Takes more, or nothing more if there is not enough: not even once all that
+    /// waits was taken back.
     pub(crate) fn more(&mut self, bytes: usize) -> bool {
-        let taken = self.budget.take(bytes);
-        self.bytes += if taken { bytes } else { 0 };
-        taken
+        while !self.budget.take(bytes) {
+            if bytes > self.budget.most || !self.budget.take_back() {
+                return false;
+            }
+        }
+        self.bytes += bytes;
+        true
+    }
+
+    /// Gives some back.
+    pub(crate) fn less(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.budget.give_back(bytes);
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -68,6 +109,35 @@ impl Drop for Taken {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Waiting(Mutex<Option<Taken>>);
+
+    impl Reserve for Waiting {
+        fn waits_since(&self) -> Option<Instant> {
+            self.0.lock().unwrap().as_ref().map(|_| Instant::now())
+        }
+
+        fn give_up(&self) -> bool {
+            self.0.lock().unwrap().take().is_some()
+        }
+    }
+
+    #[test]
+    fn what_waits_is_taken_back_when_others_lack_it() {
+        let budget = Arc::new(Budget::new(10));
+        let mut waiting = Taken::nothing(budget.clone());
+        assert!(waiting.more(8));
+        let reserve: Arc<Waiting> = Arc::new(Waiting(Mutex::new(Some(waiting))));
+        let weak: Weak<Waiting> = Arc::downgrade(&reserve);
+        budget.add_reserve(weak);
+        let mut taken = Taken::nothing(budget.clone());
+        assert!(!taken.more(11) && reserve.waits_since().is_some(), "never enough");
+        assert!(taken.more(2) && reserve.waits_since().is_some(), "enough");
+        assert!(taken.more(8) && reserve.waits_since().is_none());
+        assert!(!taken.more(1));
+        taken.less(4);
+        assert_eq!((taken.bytes(), budget.used()), (6, 6));
+    }
 
     #[test]
     fn what_is_taken_is_bounded_and_comes_back() {

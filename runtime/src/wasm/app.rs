@@ -102,8 +102,8 @@ impl App {
         }
     }
 
-    /// Makes an instance. If there is no slot or memory left for it, idle ones
-    /// make room: of all apps, or of this one.
+    /// Makes an instance. If there is no slot left for it, idle ones of all apps
+    /// make room.
     async fn instantiate(
         &self,
         request: &Arc<Request>,
@@ -111,12 +111,8 @@ impl App {
     ) -> Result<Instance, GuestError> {
         loop {
             let made = Instance::new(self, request, route).await;
-            let room = match &made {
-                Err(GuestError::PoolExhausted(_)) => self.component.engine.pools.evict(),
-                Err(GuestError::TenantMemory { .. }) => self.pool.evict(),
-                _ => false,
-            };
-            if !room {
+            let full = matches!(made, Err(GuestError::PoolExhausted(_)));
+            if !full || !self.component.engine.pools.evict() {
                 return made;
             }
         }

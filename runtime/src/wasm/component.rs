@@ -11,6 +11,9 @@ use super::host::{self, Host};
 use super::world::{World, not_valid};
 use super::{Engine, Engines};
 
+/// A page of WebAssembly, in bytes.
+const PAGE: usize = 64 << 10;
+
 /// A compiled component. Apps of any tenants share it.
 pub(crate) struct Component {
     pub(super) engine: Arc<Engine>,
@@ -26,6 +29,13 @@ impl Component {
     /// The digest of a component's file.
     pub(crate) fn content(bytes: &[u8]) -> [u8; 32] {
         Sha256::digest(bytes).into()
+    }
+
+    /// The largest memory that an instance starts with, in bytes.
+    pub(crate) fn least_memory(&self) -> usize {
+        let required = self.instance_pre.component().resources_required();
+        let pages = required.and_then(|required| required.max_initial_memory_size).unwrap_or(0);
+        usize::try_from(pages).unwrap_or(usize::MAX).saturating_mul(PAGE)
     }
 
     /// Compiles a component.

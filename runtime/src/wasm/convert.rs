@@ -1,6 +1,8 @@
 //! What a guest returned, checked and turned into an answer. Nothing of it is
 //! trusted: a status, a header or a length that is not valid HTTP is refused.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
@@ -13,6 +15,7 @@ use crate::error::GuestError;
 use crate::files;
 use crate::request::Request;
 use crate::respond::{Response, has_no_body};
+use crate::tenant::{Budget, Taken};
 
 /// Headers of one connection, not of the answer (RFC 9110 section 7.6.1). The
 /// server has its own.
@@ -49,7 +52,10 @@ pub(super) fn response(
         GuestBody::Bytes(bytes) if bytes.len() > app.limits.response => {
             Err(GuestError::AnswerTooLarge(app.limits.response))
         }
-        GuestBody::Bytes(bytes) => whole(status, headers, declared, bytes.into(), request),
+        GuestBody::Bytes(bytes) => {
+            let bytes = held(bytes, &app.tenant.memory)?;
+            whole(status, headers, declared, bytes, request)
+        }
         GuestBody::File(path) => {
             let found = app.files.find(&path).map_err(|denied| {
                 let why = denied.why();
@@ -58,6 +64,27 @@ pub(super) fn response(
             Ok(files::send_for_guest(&found, status, headers, request))
         }
     }
+}
+
+/// A body that is its tenant's memory until it is sent, and not longer: a client
+/// may take its time.
+struct Held {
+    bytes: Vec<u8>,
+    _memory: Taken,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+fn held(bytes: Vec<u8>, memory: &Arc<Budget>) -> Result<Bytes, GuestError> {
+    let mut taken = Taken::nothing(memory.clone());
+    if !taken.more(bytes.len()) {
+        return Err(GuestError::TenantMemory { most: memory.most });
+    }
+    Ok(Bytes::from_owner(Held { bytes, _memory: taken }))
 }
 
 fn check_status(status: u16) -> Result<StatusCode, GuestError> {

@@ -148,6 +148,8 @@ pub(super) struct MemoryLimit {
     most: usize,
     /// What it has, out of its tenant's.
     taken: Taken,
+    /// Of that, what it was given last, until it is known to have it.
+    given: usize,
     refused: Option<Refused>,
     /// The request that is told what it has.
     request: Option<Arc<Request>>,
@@ -162,7 +164,7 @@ pub(super) struct Refused {
 
 impl MemoryLimit {
     fn new(most: usize, taken: Taken) -> MemoryLimit {
-        MemoryLimit { most, taken, refused: None, request: None }
+        MemoryLimit { most, taken, given: 0, refused: None, request: None }
     }
 
     fn start(&mut self, request: &Arc<Request>) {
@@ -187,10 +189,15 @@ impl MemoryLimit {
         if !self.taken.more(bytes) {
             return Err(Refused { limit: self.taken.budget().most, of_tenant: true });
         }
+        self.given = bytes;
+        self.tell();
+        Ok(())
+    }
+
+    fn tell(&self) {
         if let Some(request) = &self.request {
             request.spent.set_memory(self.taken.bytes());
         }
-        Ok(())
     }
 }
 
@@ -201,11 +208,19 @@ impl ResourceLimiter for MemoryLimit {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        self.given = 0;
         let grown = self.grow(desired.saturating_sub(current));
         if let Err(refused) = grown {
             self.refused = Some(refused);
         }
         Ok(grown.is_ok())
+    }
+
+    /// The limits allowed it, the memory's own maximum or the system did not.
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.taken.less(std::mem::take(&mut self.given));
+        self.tell();
+        Ok(())
     }
 
     fn table_growing(

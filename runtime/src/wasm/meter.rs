@@ -21,6 +21,10 @@ use crate::tenant::Tenant;
 /// count: by the monotonic clock, it may have stood still for most of its time.
 const FIRST_SLICE: Duration = Duration::from_micros(500);
 
+/// A first poll that takes longer is its tenant's debt: one that does not yield,
+/// in a host call or in `memory.fill`, holds up everyone.
+const SHORT: Duration = Duration::from_micros(100);
+
 /// A guest's future that ends when its CPU time is used up. It is boxed so that
 /// it can move between threads while it is half-way.
 struct Metered<F> {
@@ -31,12 +35,13 @@ struct Metered<F> {
     limit: Duration,
     /// Told what was used.
     request: Arc<Request>,
+    tenant: Arc<Tenant>,
 }
 
 /// Runs a guest here for its first slice, then in the background; at once in the
-/// background if its tenant has so many there already that this one may well be
-/// long, too: sixteen loops that begin together must not hold up everyone else
-/// for their first slices. The returned future is small, so that those around
+/// background if its tenant has so many there already, or used so much here, that
+/// this one may well be long, too: sixteen loops that begin together must not hold
+/// up everyone else for their first slices. The returned future is small, so that those around
 /// it are, too: they move.
 pub(super) fn run<F, T>(
     guest: F,
@@ -50,11 +55,11 @@ where
     T: Send + 'static,
 {
     let long = tenant.clone();
-    let crowded = long.in_background.load(Relaxed) >= background.threads;
+    let crowded = long.in_background.load(Relaxed) >= background.threads || long.is_in_debt();
     // In the background only the thread's own time says what was used.
     let used = crowded.then_some(Duration::ZERO);
-    let mut metered =
-        Metered { guest: Box::pin(guest), used, after_first: Duration::ZERO, limit, request };
+    let (guest, after_first) = (Box::pin(guest), Duration::ZERO);
+    let mut metered = Metered { guest, used, after_first, limit, request, tenant: long.clone() };
     let tenant = Arc::as_ptr(tenant) as TenantKey;
     async move {
         let first_slice = std::future::poll_fn(|cx| match Pin::new(&mut metered).poll(cx) {
@@ -102,7 +107,8 @@ where
         };
         self.request.spent.set_cpu(self.used());
         match polled {
-            Poll::Pending if self.used() >= self.limit => {
+            // The first poll alone ends nobody: it may have stood still.
+            Poll::Pending if self.used() >= self.limit && !self.after_first.is_zero() => {
                 Poll::Ready(Err(GuestError::CpuExceeded { used: self.used(), limit: self.limit }))
             }
             polled => polled,
@@ -121,7 +127,11 @@ impl<F: Future> Metered<F> {
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
         let before = Instant::now();
         let polled = self.guest.as_mut().poll(cx);
-        self.used = Some(before.elapsed());
+        let used = before.elapsed();
+        if used > SHORT {
+            self.tenant.owes(used);
+        }
+        self.used = Some(used);
         polled
     }
 

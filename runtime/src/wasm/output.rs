@@ -18,7 +18,7 @@ use crate::request::Request;
 #[derive(Clone, Default)]
 pub(super) struct Output(Arc<Mutex<Log>>);
 
-/// What a guest may write before it asks again, in bytes.
+/// What a guest may write at once, in bytes.
 const PERMIT: usize = 64 << 10;
 
 impl Output {
@@ -71,6 +71,9 @@ impl StdoutStream for Output {
 
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> Result<(), StreamError> {
+        if bytes.len() > PERMIT {
+            return Err(StreamError::trap("more was written than was permitted"));
+        }
         self.log().write(&bytes);
         Ok(())
     }
@@ -95,8 +98,9 @@ impl AsyncWrite for Output {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        self.log().write(bytes);
-        Poll::Ready(Ok(bytes.len()))
+        let now = bytes.get(..PERMIT).unwrap_or(bytes);
+        self.log().write(now);
+        Poll::Ready(Ok(now.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use super::instance::Instance;
-use crate::tenant::Tenant;
+use crate::tenant::{Reserve, Tenant, oldest};
 
 /// The idle instances of one app.
 pub(super) struct Pool {
@@ -45,19 +45,20 @@ impl Pool {
         self.idle().push_back((Instant::now(), instance));
     }
 
-    /// Drops the instance that waits longest; false if none waits.
-    pub(super) fn evict(&self) -> bool {
-        let oldest = self.idle().pop_front();
-        self.tenant.idle.fetch_sub(usize::from(oldest.is_some()), Relaxed);
-        oldest.is_some()
+    fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, Instance)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
+impl Reserve for Pool {
     fn waits_since(&self) -> Option<Instant> {
         self.idle().front().map(|(since, _)| *since)
     }
 
-    fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, Instance)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn give_up(&self) -> bool {
+        let oldest = self.idle().pop_front();
+        self.tenant.idle.fetch_sub(usize::from(oldest.is_some()), Relaxed);
+        oldest.is_some()
     }
 }
 
@@ -80,15 +81,15 @@ impl Pools {
             let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             pools.retain(|pool| pool.strong_count() > 0);
             pools.push(Arc::downgrade(&pool));
+            let reserve: Weak<Pool> = Arc::downgrade(&pool);
+            pool.tenant.memory.add_reserve(reserve);
         }
         pool
     }
 
     /// Drops the instance that waits longest of all; false if none waits.
     pub(super) fn evict(&self) -> bool {
-        let pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = pools.iter().filter_map(Weak::upgrade);
-        let waiting = waiting.filter_map(|pool| Some((pool.waits_since()?, pool)));
-        waiting.min_by_key(|(since, _)| *since).is_some_and(|(_, pool)| pool.evict())
+        let pools = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        oldest(pools.iter().filter_map(Weak::upgrade)).is_some_and(|oldest| oldest.give_up())
     }
 }

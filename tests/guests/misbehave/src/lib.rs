@@ -31,6 +31,12 @@ fn application(env: Env) -> Response {
             let sum = (0..rounds).fold(0, |sum, round| black_box(sum ^ round));
             Response::new(200).with_body(format!("{sum}\n"))
         }
+        "/fill" => {
+            // `memory.fill`: nothing in it asks whether it goes on for too long.
+            let mut memory = vec![0u8; number("mib") << 20];
+            black_box(&mut memory).fill(1);
+            Response::new(200).with_body(format!("{}\n", black_box(memory)[0]))
+        }
         "/sleep" => {
             println!("began");
             #[allow(clippy::disallowed_methods)] // A guest that waits is what is tested.

@@ -42,6 +42,13 @@ pub fn answer(path: &str, env: &Env) -> Option<Response> {
             (now() - before).to_string()
         }
         "/time" => wasip2::clocks::wall_clock::now().nanoseconds.to_string(),
+        "/write" => {
+            let bytes = vec![b'x'; usize::try_from(number("kib")).unwrap_or(0) << 10];
+            match wasip2::cli::stdout::get_stdout().write(&bytes) {
+                Ok(()) => "written".to_owned(),
+                Err(error) => error.to_string(),
+            }
+        }
         "/surroundings" => surroundings(),
         _ => return None,
     };

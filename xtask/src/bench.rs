@@ -7,6 +7,7 @@ mod open_loop;
 mod peers;
 mod process;
 mod report;
+mod streams;
 
 use std::time::Duration;
 
@@ -42,7 +43,20 @@ pub(crate) fn hello() -> Result<()> {
     build::all()?;
     run("cargo", &["build", "--release", "--package", "myweb-run", "--example", "bare_hyper"])?;
     let site = peers::Site::new()?;
-    let peers = peers::hello(&site);
+    compare(&peers::hello(&site), "hello")
+}
+
+/// `cargo xtask bench components`: what standard components cost, beside
+/// `wasmtime serve`.
+pub(crate) fn components() -> Result<()> {
+    build::all()?;
+    let site = peers::Site::new()?;
+    compare(&peers::components(&site), "components")?;
+    streams::run(&site, ROUNDS)
+}
+
+/// Puts all peers under load, in turn.
+fn compare(peers: &[Peer], name: &str) -> Result<()> {
     let mut rows: Vec<Row> =
         peers.iter().map(|peer| Row { name: peer.name, samples: Vec::new() }).collect();
     for round in 1..=ROUNDS {
@@ -51,7 +65,7 @@ pub(crate) fn hello() -> Result<()> {
             row.samples.push(measure(peer)?);
         }
     }
-    report::show(&rows, "hello")
+    report::show(&rows, name)
 }
 
 fn measure(peer: &Peer) -> Result<Sample> {

@@ -17,7 +17,7 @@ pub(crate) fn show(rows: &[Row], name: &str) -> Result<()> {
     let first = rows.first().context("there is nothing to show")?;
     let (base_rate, base_cpu) = (median(first, |s| s.per_second), median(first, |s| s.cpu_us));
     println!(
-        "\n{:18}{:>10}{:>8}{:>12}{:>8}{:>9}{:>9}{:>11}",
+        "\n{:20}{:>10}{:>8}{:>12}{:>8}{:>9}{:>9}{:>11}",
         "", "req/s", "ratio", "CPU us/req", "ratio", "p50 ms", "p99 ms", "resident"
     );
     let mut records = Vec::new();
@@ -27,7 +27,7 @@ pub(crate) fn show(rows: &[Row], name: &str) -> Result<()> {
         let resident = median(row, |s| s.resident as f64);
         let (rate_ratio, cpu_ratio) = (rate / base_rate, base_cpu / cpu);
         println!(
-            "{:18}{rate:>10.0}{rate_ratio:>8.2}{cpu:>12.2}{cpu_ratio:>8.2}{p50:>9.2}{p99:>9.2}{:>7.1} MiB",
+            "{:20}{rate:>10.0}{rate_ratio:>8.2}{cpu:>12.2}{cpu_ratio:>8.2}{p50:>9.2}{p99:>9.2}{:>7.1} MiB",
             row.name,
             resident / f64::from(1 << 20)
         );

@@ -31,6 +31,8 @@ pub(crate) struct Tenant {
     pub(crate) log: Option<Sink>,
     /// Its requests that go on in the background.
     pub(crate) in_background: AtomicUsize,
+    /// Those that stay with the connections for the shortness of their polls.
+    pub(crate) short: AtomicUsize,
     /// Its instances that wait for their next request.
     pub(crate) idle: AtomicUsize,
     running: Arc<Semaphore>,
@@ -56,6 +58,7 @@ impl Tenant {
             totals: Totals::default(),
             log,
             in_background: AtomicUsize::new(0),
+            short: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             buckets: Mutex::default(),

@@ -8,6 +8,7 @@ mod peers;
 mod process;
 mod report;
 mod statics;
+mod streams;
 mod tls;
 
 use std::time::Duration;
@@ -72,6 +73,16 @@ pub(crate) fn hello() -> Result<()> {
     let site = peers::Site::new()?;
     let group = Group::measure(&peers::hello(&site), &[])?;
     report::show(&[group], "hello")
+}
+
+/// `cargo xtask bench components`: what standard components cost, beside
+/// `wasmtime serve`.
+pub(crate) fn components() -> Result<()> {
+    build::all()?;
+    let site = peers::Site::new()?;
+    let group = Group::measure(&peers::components(&site), &[])?;
+    report::show(&[group], "components")?;
+    streams::run(&site, ROUNDS)
 }
 
 /// Tells which programs are missing.

@@ -14,7 +14,7 @@ pub(crate) struct Fetch {
 /// What a body may hold that nobody has taken yet: chunks, beside the one that
 /// wasi:http adds, and their bytes. An answer's is the first; then there are
 /// those of requests at the same time.
-const FIRST_BODY: (usize, usize) = (7, 16 << 10);
+const FIRST_BODY: (usize, usize) = (1, 64 << 10);
 const BODIES: usize = 6;
 const BODY: (usize, usize) = (1, 8 << 10);
 /// SECURITY: a guest may begin as many as it has handles for, and leave them.

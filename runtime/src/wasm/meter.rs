@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,13 @@ const FIRST_SLICE: Duration = Duration::from_micros(500);
 
 /// A first poll that takes longer is its tenant's debt: one that does not yield,
 /// in a host call or in `memory.fill`, holds up everyone.
-const SHORT: Duration = Duration::from_micros(100);
+const HELD_UP: Duration = Duration::from_micros(100);
+
+/// A guest whose polls are all shorter than this may stay beyond its slice: it
+/// moves what its client sends or takes, and each change of threads would cost
+/// more than the poll. Of a tenant, as many may as there are threads, so that
+/// all of them together hold up others no longer than a slice does.
+const SHORT: Duration = Duration::from_micros(250);
 
 /// A guest's future that ends when its CPU time is used up. It is boxed so that
 /// it can move between threads while it is half-way.
@@ -32,6 +38,8 @@ struct Metered<F> {
     used: Option<Duration>,
     /// Of that, what was used after the first poll.
     after_first: Duration,
+    /// In the last poll.
+    last: Duration,
     limit: Duration,
     /// Told what was used.
     request: Arc<Request>,
@@ -58,39 +66,52 @@ where
     let crowded = long.in_background.load(Relaxed) >= background.threads || long.is_in_debt();
     // In the background only the thread's own time says what was used.
     let used = crowded.then_some(Duration::ZERO);
-    let (guest, after_first) = (Box::pin(guest), Duration::ZERO);
-    let mut metered = Metered { guest, used, after_first, limit, request, tenant: long.clone() };
+    let (guest, after_first, last) = (Box::pin(guest), Duration::ZERO, Duration::ZERO);
+    let owing = tenant.clone();
+    let mut metered = Metered { guest, used, after_first, last, limit, request, tenant: owing };
     let tenant = Arc::as_ptr(tenant) as TenantKey;
     async move {
-        let first_slice = std::future::poll_fn(|cx| match Pin::new(&mut metered).poll(cx) {
+        let mut stays = None;
+        let here = std::future::poll_fn(|cx| match Pin::new(&mut metered).poll(cx) {
             Poll::Pending if metered.after_first < FIRST_SLICE => Poll::Pending,
+            Poll::Pending if metered.last < SHORT => {
+                stays = stays.take().or_else(|| Counted::below(&long.short, background.threads));
+                if stays.is_some() { Poll::Pending } else { Poll::Ready(None) }
+            }
             Poll::Pending => Poll::Ready(None),
             Poll::Ready(result) => Poll::Ready(Some(result)),
         });
-        let ended = if crowded { None } else { first_slice.await };
+        let ended = if crowded { None } else { here.await };
+        drop(stays);
         match ended {
             Some(result) => result,
             None => {
-                let _counted = InBackground::count(&long);
+                let _counted = Counted::count(&long.in_background);
                 background.go_on(metered, tenant).await.unwrap_or(Err(GuestError::Panicked))
             }
         }
     }
 }
 
-/// Counts a request among its tenant's in the background until it is dropped.
-struct InBackground<'a>(&'a Tenant);
+/// Counts a request among its tenant's until it is dropped.
+struct Counted<'a>(&'a AtomicUsize);
 
-impl InBackground<'_> {
-    fn count(tenant: &Tenant) -> InBackground<'_> {
-        tenant.in_background.fetch_add(1, Relaxed);
-        InBackground(tenant)
+impl Counted<'_> {
+    fn count(count: &AtomicUsize) -> Counted<'_> {
+        count.fetch_add(1, Relaxed);
+        Counted(count)
+    }
+
+    /// Counts it unless there are so many already.
+    fn below(count: &AtomicUsize, most: usize) -> Option<Counted<'_>> {
+        let counted = Counted(count);
+        (count.fetch_add(1, Relaxed) < most).then_some(counted)
     }
 }
 
-impl Drop for InBackground<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.in_background.fetch_sub(1, Relaxed);
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -128,7 +149,7 @@ impl<F: Future> Metered<F> {
         let before = Instant::now();
         let polled = self.guest.as_mut().poll(cx);
         let used = before.elapsed();
-        if used > SHORT {
+        if used > HELD_UP {
             self.tenant.owes(used);
         }
         self.used = Some(used);
@@ -139,6 +160,7 @@ impl<F: Future> Metered<F> {
         let before = thread_time();
         let polled = self.guest.as_mut().poll(cx);
         let polled_for = thread_time().saturating_sub(before);
+        self.last = polled_for;
         self.after_first += polled_for;
         self.used = Some(used + polled_for);
         polled

@@ -109,6 +109,19 @@ impl Site {
         self.root.join("target/release").join(path).display().to_string()
     }
 
+    /// Our server with one component of `wasi:http`.
+    fn component(
+        &self,
+        name: &'static str,
+        path: &'static str,
+        guest: &str,
+        more: &[&str],
+    ) -> Peer {
+        let server = self.built("myweb-run");
+        let start = [&server, "--addr", "127.0.0.1:0", "--app", guest];
+        self.peer(name, &[&start[..], more].concat(), path, Address::OnStderr)
+    }
+
     /// Our server, with an app at / and `html` in front of it, as it is used.
     pub(crate) fn ours(&self, name: &str, path: &str, more: &[&str]) -> Peer {
         let server = self.built("myweb-run");
@@ -140,11 +153,74 @@ pub(crate) fn hello(site: &Site) -> Vec<Peer> {
     peers
 }
 
+/// The peers of `bench components`: the same components in ours and in `wasmtime
+/// serve`, fresh, and reused as often, by one request at a time.
+pub(crate) fn components(site: &Site) -> Vec<Peer> {
+    let (old, new) = (site.test_guest("wasi_http_hello"), site.test_guest("wasi_http_03"));
+    let mut peers = vec![
+        site.component("myweb 0.2 fresh", "/hello", &old, &[]),
+        site.component("myweb 0.2 reused", "/hello", &old, &["--reuse", REUSE]),
+        site.component("myweb 0.3 fresh", "/hello", &new, &[]),
+        site.component("myweb 0.3 reused", "/hello", &new, &["--reuse", REUSE]),
+    ];
+    if has_wasmtime() {
+        let serve = |name, guest: &str, reuse, at_once| {
+            let settings = ["--max-instance-reuse-count", reuse];
+            let at_once = ["--max-instance-concurrent-reuse-count", at_once];
+            wasmtime(site, name, "/hello", &[&settings[..], &at_once].concat(), guest)
+        };
+        peers.extend([
+            serve("wasmtime 0.2 fresh", &old, "1", "1"),
+            serve("wasmtime 0.2 reused", &old, REUSE, "1"),
+            serve("wasmtime 0.3 fresh", &new, "1", "1"),
+            serve("wasmtime 0.3 reused", &new, REUSE, "1"),
+            serve("wasmtime 0.3 at once", &new, REUSE, "16"),
+        ]);
+    }
+    peers
+}
+
+const REUSE: &str = "1000000";
+
+/// The peers that stream, by the version of `wasi:http`: ours, and `wasmtime serve`.
+pub(crate) fn streams(site: &Site) -> Vec<Peer> {
+    let limits = ["--max-body", "2GiB", "--max-cpu", "100s", "--max-wall", "100s"];
+    let (old, new) = (site.test_guest("wasi_http_02"), site.test_guest("wasi_http_03"));
+    let mut peers = vec![
+        site.component("myweb 0.2", "/", &old, &limits),
+        site.component("myweb 0.3", "/", &new, &limits),
+    ];
+    if has_wasmtime() {
+        peers.push(wasmtime(site, "wasmtime 0.2", "/", &[], &old));
+        peers.push(wasmtime(site, "wasmtime 0.3", "/", &[], &new));
+    }
+    peers
+}
+
+fn has_wasmtime() -> bool {
+    let version = output("wasmtime", &["--version"]).unwrap_or_default();
+    let there = version.starts_with("wasmtime 48");
+    if !there {
+        eprintln!("without wasmtime: {:?} is not wasmtime 48", version.trim());
+    }
+    there
+}
+
+fn wasmtime(
+    site: &Site,
+    name: &'static str,
+    path: &'static str,
+    settings: &[&str],
+    guest: &str,
+) -> Peer {
+    let serve = ["wasmtime", "serve", "-S", "cli,p3", "-W", "component-model-async"];
+    let command = [&serve[..], settings, &["--addr", "127.0.0.1:0", guest]].concat();
+    site.peer(name, &command, path, Address::OnStderr)
+}
+
 /// `wasmtime serve` 48 with an equal component of wasi:http 0.2.
 fn wasmtime_serve(site: &Site) -> Option<Peer> {
-    let version = output("wasmtime", &["--version"]).unwrap_or_default();
-    if !version.starts_with("wasmtime 48") {
-        eprintln!("without wasmtime: {:?} is not wasmtime 48", version.trim());
+    if !has_wasmtime() {
         return None;
     }
     let guest = site.test_guest("wasi_http_hello");

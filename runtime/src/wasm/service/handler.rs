@@ -30,7 +30,7 @@ type Received = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// Frames that wait for the client. Each is as large as a write of the guest may
 /// be (`capability/fetch.rs`).
-const FRAMES: usize = 8;
+const FRAMES: usize = 1;
 
 /// Serves a request with an instance. It goes back to the pool only if all went
 /// well and it keeps nothing of the request.

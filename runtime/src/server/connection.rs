@@ -61,6 +61,8 @@ pub(super) async fn serve(stream: Stream, tls: Option<TlsAcceptor>, context: Con
     }
 }
 
+/// Each stage is a box of its own: all of them together, of which one is used, are
+/// larger than what a connection needs while it waits.
 async fn try_serve(
     mut stream: Stream,
     tls: Option<TlsAcceptor>,
@@ -87,20 +89,22 @@ async fn try_serve(
         // Answers are written whole; waiting for more to send only delays them.
         set_nodelay(&stream)?;
         let peer = Peer { address, tls: None, trusted };
-        return sniff(stream, before, peer, context, &limits).await;
+        return Box::pin(sniff(stream, before, peer, context, &limits)).await;
     };
     set_nodelay(&stream)?;
     let stream = Timed::new(stream, before.freeze(), limits.send_time, 0);
-    let stream = in_time(limits.handshake_time, tls.accept(stream)).await?;
+    let handshake = Box::pin(in_time(limits.handshake_time, tls.accept(stream)));
+    let stream = Box::new(handshake.await?);
     let (_, session) = stream.get_ref();
     let server_name = session.server_name().map(str::to_ascii_lowercase);
     let http2 = session.alpn_protocol() == Some(b"h2");
     let peer = Peer { address, tls: Some(Tls { server_name }), trusted };
     // 4. HTTP, by the protocol that was agreed on, or by the first bytes.
     if http2 {
-        return serve_http2(stream, Bytes::new(), peer, context, &limits).await;
+        return Box::pin(serve_http2(stream, Bytes::new(), peer, context, &limits)).await;
     }
-    sniff(stream, BytesMut::with_capacity(FIRST_READ), peer, context, &limits).await
+    let before = BytesMut::with_capacity(FIRST_READ);
+    Box::pin(sniff(stream, before, peer, context, &limits)).await
 }
 
 /// Room for what a client sends first, in bytes: most requests.
@@ -136,9 +140,9 @@ where
     in_time(limits.header_time, first).await?;
     let before = before.freeze();
     if before.starts_with(PREFACE) {
-        return serve_http2(stream, before, peer, context, limits).await;
+        return Box::pin(serve_http2(stream, before, peer, context, limits)).await;
     }
-    serve_http1(stream, before, peer, context, limits).await
+    Box::pin(serve_http1(stream, before, peer, context, limits)).await
 }
 
 async fn serve_http1<S>(

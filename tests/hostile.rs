@@ -6,6 +6,7 @@ mod component;
 mod cpu;
 mod host_calls;
 mod isolation;
+mod streams;
 
 use std::fs;
 use std::time::Instant;

@@ -16,6 +16,7 @@ mod outside;
 mod proxies;
 mod readme;
 mod representations;
+mod services;
 mod soak;
 mod statics;
 mod stopping;

@@ -242,15 +242,38 @@ impl Client {
     fn read_chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
-            let mut line = String::new();
-            self.stream.read_line(&mut line).expect("the size of a chunk");
-            let size = usize::from_str_radix(line.trim_end(), 16).expect("a size");
-            let chunk = self.read(size + 2);
-            if size == 0 {
+            let chunk = self.read_chunk();
+            if chunk.is_empty() {
                 return body;
             }
-            body.extend_from_slice(&chunk[..size]);
+            body.extend(chunk);
         }
+    }
+
+    /// Reads the next head, not what follows.
+    pub fn read_head(&mut self) -> String {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            head.push_str(&self.read_line());
+        }
+        head
+    }
+
+    /// Reads the next line, with its end.
+    pub fn read_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).expect("a line");
+        assert!(line.ends_with('\n'), "the server closed after {line:?}");
+        line
+    }
+
+    /// Reads the next chunk of a body; the last is empty.
+    pub fn read_chunk(&mut self) -> Vec<u8> {
+        let line = self.read_line();
+        let size = usize::from_str_radix(line.trim_end(), 16).expect("a size");
+        let mut chunk = self.read(size + 2);
+        chunk.truncate(size);
+        chunk
     }
 
     /// Whether the server closes, with nothing more to read.
@@ -267,8 +290,14 @@ impl Client {
 
     /// Reads all that comes until the server closes or breaks off: how many bytes.
     pub fn read_to_end(&mut self) -> usize {
+        self.read_all().len()
+    }
+
+    /// Reads all that comes until the server closes or breaks off.
+    pub fn read_all(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        in_time(self.stream.read_to_end(&mut bytes)).map_or(bytes.len(), |_| bytes.len())
+        in_time(self.stream.read_to_end(&mut bytes));
+        bytes
     }
 }
 

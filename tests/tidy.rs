@@ -58,7 +58,7 @@ fn only_wasm_and_capability_name_wasmtime() {
 fn only_the_server_touches_sockets_and_hyper() {
     only(&["server"], &["TcpStream", "TcpSocket", "hyper::server", "hyper_util"]);
     only(&["server", "app.rs"], &["TcpListener"]);
-    only(&["server", "app.rs", "request.rs"], &["Incoming"]);
+    only(&["server", "app.rs", "request"], &["Incoming"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::support::{Server, guest, root, run, test_guest};
+use crate::support::{Server, guest, root, run};
 
 #[test]
 fn every_mistake_has_its_message_and_exit_code() {
@@ -14,7 +14,9 @@ fn every_mistake_has_its_message_and_exit_code() {
     fs::write(path("core.wasm"), b"\0asm\x01\0\0\0").expect("a file");
     fs::write(path("text.wasm"), "(component)").expect("a file");
     fs::write(path("empty.wasm"), "").expect("a file");
-    let other = test_guest("wasi_http_hello");
+    let other = "(component (component $c) (instance $i (instantiate $c))
+        (export \"wasi:cli/run@0.2.0\" (instance $i)))";
+    fs::write(path("other.wasm"), wat::parse_str(other).expect("a component")).expect("a file");
     let taken = Server::start(&["--app", &guest("hello")]);
     let address = taken.address.to_string();
     for (arguments, code, said) in [
@@ -32,9 +34,9 @@ fn every_mistake_has_its_message_and_exit_code() {
         (vec!["--app", &path("text.wasm")], 1, vec!["text.wasm: not a WebAssembly component"]),
         (vec!["--app", &path("empty.wasm")], 1, vec!["empty.wasm: the file is empty"]),
         (
-            vec!["--app", &other],
+            vec!["--app", &path("other.wasm")],
             1,
-            vec!["exports `wasi:http/incoming-handler", "myweb:handler@0.1.0"],
+            vec!["exports `wasi:cli/run@0.2.0`", "myweb:handler@0.1.0", "wasi:http/handler@0.3"],
         ),
         (vec!["--app", "."], 1, vec![".: is a directory"]),
         (vec!["--handlers", "missing"], 1, vec!["missing: no such file or directory"]),

@@ -29,7 +29,7 @@ use crate::site::{self, ForFiles, Site};
 use crate::tls::{self, CurrentCertificates};
 use crate::units::Bytes;
 use crate::upgrade::{self, Handover};
-use crate::wasm::Engine;
+use crate::wasm::Engines;
 use crate::watch;
 
 /// A server whose site is loaded and which does not listen yet.
@@ -74,7 +74,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) proxies: Proxies,
     certificates: CurrentCertificates,
-    engine: Arc<Engine>,
+    engines: Arc<Engines>,
     logs: LogThread,
     files: ForFiles,
     pub(crate) site: ArcSwap<Site>,
@@ -106,10 +106,10 @@ impl MyWeb {
         let plan = source.plan()?;
         let mut limits = server_limits(&plan);
         machine::fit(&mut limits)?;
-        let engine = Engine::new(&limits)?;
+        let engines = Engines::new(&limits)?;
         let cache = Arc::new(FileCache::new(limits.file_cache));
         let files = ForFiles { cache, encoders: Encoders::default() };
-        let loaded = site::load(&plan, &engine, &logs, &files, None)?;
+        let loaded = site::load(&plan, &engines, &logs, &files, None)?;
         let site = ArcSwap::from_pointee(loaded.site);
         let certificates = Arc::new(ArcSwap::from_pointee(loaded.certificates));
         let proxies = plan.proxies;
@@ -119,7 +119,7 @@ impl MyWeb {
             limits,
             proxies,
             certificates,
-            engine,
+            engines,
             logs,
             files,
             site,
@@ -247,7 +247,7 @@ impl Shared {
             )]));
         }
         let before = self.site.load_full();
-        let loaded = site::load(&plan, &self.engine, &self.logs, &self.files, Some(&before))?;
+        let loaded = site::load(&plan, &self.engines, &self.logs, &self.files, Some(&before))?;
         self.certificates.store(Arc::new(loaded.certificates));
         self.site.store(Arc::new(loaded.site));
         Ok(loaded.kept)

@@ -1,4 +1,5 @@
-//! The bodies that are sent: whole, or read from a file while it is sent.
+//! The bodies that are sent: whole, or read from a file or made by a guest while
+//! they are sent.
 
 use std::collections::VecDeque;
 use std::io;
@@ -7,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::compress::Encoded;
 use crate::files::FileReader;
@@ -23,6 +25,8 @@ pub(crate) enum Body {
     Parts(VecDeque<Body>),
     /// Encoded while it is sent.
     Encoded(Box<Encoded>),
+    /// Made by a guest while it is sent, with trailers.
+    Streamed(UnsyncBoxBody<Bytes, io::Error>),
 }
 
 impl Body {
@@ -60,6 +64,7 @@ impl http_body::Body for Body {
                 None
             }
             Body::Encoded(encoded) => return encoded.poll_frame(cx),
+            Body::Streamed(stream) => return Pin::new(stream).poll_frame(cx),
         };
         Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }
@@ -67,6 +72,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Body::Encoded(encoded) => encoded.is_over(),
+            Body::Streamed(stream) => stream.is_end_stream(),
             body => body.length() == Some(0),
         }
     }
@@ -83,7 +89,7 @@ impl Body {
             Body::Bytes(bytes) => Some(bytes.len() as u64),
             Body::File(reader) => Some(reader.left()),
             Body::Parts(parts) => parts.iter().map(Body::length).sum(),
-            Body::Encoded(_) => None,
+            Body::Encoded(_) | Body::Streamed(_) => None,
         }
     }
 }

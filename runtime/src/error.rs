@@ -122,6 +122,8 @@ pub(crate) enum GuestError {
     WallExceeded(Duration),
     #[error("the guest's answer is not valid HTTP: {0}")]
     InvalidAnswer(String),
+    #[error("the guest did not answer: {0}")]
+    NoAnswer(String),
     #[error("the guest's answer is larger than {0} bytes")]
     AnswerTooLarge(usize),
     #[error("the guest sent the file {path:?}: {why}")]

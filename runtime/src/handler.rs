@@ -9,7 +9,6 @@ use crate::compress::{self, Encoders};
 use crate::error::Refusal;
 use crate::files::Files;
 use crate::limits::Limits;
-use crate::observe::Visit;
 use crate::redirect::Redirect;
 use crate::request::{Payload, Request};
 use crate::respond::{self, Response};
@@ -52,16 +51,10 @@ impl Route {
         payload: Payload,
         found: Found,
         tenant: &Tenant,
-        visit: &mut Visit,
     ) -> Result<Response, Refusal> {
         match &self.handler {
             Handler::App(app) => {
-                let mut memory = Taken::nothing(tenant.memory.clone());
-                let body = payload.read(&self.limits, &mut memory).await?;
-                visit.bytes_in = body.len();
-                let permit = tenant.admit().await?;
-                let answer = app.answer(request, body, found, &self.name).await;
-                drop(permit);
+                let answer = self.run(app, request, payload, found, tenant).await;
                 // The guests of the other connections that are ready run before
                 // any answer is written: code stays in the caches, and a client
                 // is woken once for many answers (docs/architecture.md).
@@ -91,6 +84,28 @@ impl Route {
 }
 
 impl Route {
+    /// Runs an app once its tenant has room. A body that is read whole is there
+    /// before: a client that sends slowly holds no place.
+    async fn run(
+        &self,
+        app: &Arc<App>,
+        request: &Arc<Request>,
+        payload: Payload,
+        found: Found,
+        tenant: &Tenant,
+    ) -> Result<Response, Refusal> {
+        if app.streams() {
+            let (upload, refused) = payload.upload(&self.limits, request)?;
+            let permit = tenant.admit().await?;
+            return app.serve(request, upload, refused, permit, &self.name).await;
+        }
+        let mut memory = Taken::nothing(tenant.memory.clone());
+        let body = payload.read(&self.limits, &mut memory).await?;
+        request.spent.add_received(body.len());
+        let _permit = tenant.admit().await?;
+        Ok(app.answer(request, body, found, &self.name).await?)
+    }
+
     /// An answer with the headers that the route gives to all of its own.
     pub(crate) fn with_headers(&self, mut answer: Response) -> Response {
         if respond::is_good(&answer) || matches!(self.handler, Handler::Redirect(_)) {

@@ -21,9 +21,15 @@ pub(crate) struct Spent {
     cpu_ns: AtomicU64,
     memory: AtomicUsize,
     log_dropped: AtomicUsize,
+    received: AtomicU64,
 }
 
 impl Spent {
+    /// So much more of the request's body has been read, in bytes.
+    pub(crate) fn add_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Relaxed);
+    }
+
     /// The CPU time used so far.
     pub(crate) fn set_cpu(&self, used: Duration) {
         self.cpu_ns.store(u64::try_from(used.as_nanos()).unwrap_or(u64::MAX), Relaxed);
@@ -64,8 +70,6 @@ pub(crate) struct Visit {
     pub(crate) request: Option<Arc<Request>>,
     pub(crate) tenant: Option<Arc<Tenant>>,
     pub(crate) route: Option<Arc<str>>,
-    /// The body's length.
-    pub(crate) bytes_in: usize,
     status: StatusCode,
     bytes_out: u64,
 }
@@ -90,7 +94,6 @@ impl Visit {
             request: None,
             tenant: None,
             route: None,
-            bytes_in: 0,
             status: StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::BAD_REQUEST),
             bytes_out: 0,
         })
@@ -133,10 +136,10 @@ impl Totals {
     fn add(&self, visit: &Visit, wall: Duration) {
         self.requests.fetch_add(1, Relaxed);
         self.wall_us.fetch_add(u64::try_from(wall.as_micros()).unwrap_or(u64::MAX), Relaxed);
-        self.bytes_in.fetch_add(visit.bytes_in as u64, Relaxed);
         self.bytes_out.fetch_add(visit.bytes_out, Relaxed);
         if let Some(request) = &visit.request {
             self.cpu_ns.fetch_add(request.spent.cpu_ns.load(Relaxed), Relaxed);
+            self.bytes_in.fetch_add(request.spent.received.load(Relaxed), Relaxed);
             let dropped = request.spent.log_dropped.load(Relaxed);
             self.log_dropped.fetch_add(dropped as u64, Relaxed);
         }

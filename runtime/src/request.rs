@@ -1,24 +1,23 @@
 //! From hyper's request to ours: checked, with a decoded path. hyper's body
 //! ends here.
 
+mod payload;
+mod upload;
+
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Uri, Version};
-use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
-use tokio::time::{Instant, timeout_at};
 
 use crate::error::Refusal;
 use crate::limits::Limits;
 use crate::observe::Spent;
 use crate::peer::Asking;
-use crate::server::GRACE;
-use crate::tenant::Taken;
+pub(crate) use payload::Payload;
+pub(crate) use upload::Upload;
 
 /// A request whose head was checked.
 pub(crate) struct Request {
@@ -37,9 +36,6 @@ pub(crate) struct Request {
     pub(crate) secure: bool,
     pub(crate) spent: Spent,
 }
-
-/// A request's body, not yet read.
-pub(crate) struct Payload(Incoming);
 
 impl Request {
     /// Checks a request's head.
@@ -74,7 +70,7 @@ impl Request {
             secure: asking.secure,
             spent: Spent::default(),
         });
-        Ok((request, Payload(body)))
+        Ok((request, Payload::new(body)))
     }
 
     /// Checks the sizes of a request's head.
@@ -107,65 +103,6 @@ impl Request {
             _ => "HTTP/1.1",
         }
     }
-}
-
-impl Payload {
-    /// Reads the body whole. What is read so far counts as `memory`.
-    ///
-    /// # Errors
-    /// It is larger than the limit, announced or not, breaks off, takes too
-    /// long, or there is no memory for it.
-    pub(crate) async fn read(self, limits: &Limits, memory: &mut Taken) -> Result<Bytes, Refusal> {
-        if self.0.is_end_stream() {
-            return Ok(Bytes::new());
-        }
-        let too_large = Refusal::BodyTooLarge(limits.body);
-        if self.0.size_hint().lower() > limits.body as u64 {
-            return Err(too_large);
-        }
-        Box::pin(within(limits.body_time, collect(self.0, limits, memory))).await
-    }
-}
-
-async fn within<T>(
-    time: Duration,
-    read: impl Future<Output = Result<T, Refusal>>,
-) -> Result<T, Refusal> {
-    tokio::time::timeout(time, read).await.unwrap_or(Err(Refusal::BodyTooSlow))
-}
-
-/// All pieces as one; a body in one piece is not copied.
-async fn collect(
-    mut body: Incoming,
-    limits: &Limits,
-    memory: &mut Taken,
-) -> Result<Bytes, Refusal> {
-    let most = limits.body;
-    let started = Instant::now();
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
-    loop {
-        // What is there has had its time.
-        let had = (first.len() + all.len()) as f64 / limits.transfer_rate as f64;
-        let until = started + GRACE + Duration::from_secs_f64(had);
-        let next = timeout_at(until, body.frame()).await;
-        let Some(frame) = next.map_err(|_| Refusal::BodyTooSlow)? else { break };
-        let Ok(piece) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
-        if first.len() + all.len() + piece.len() > most {
-            return Err(Refusal::BodyTooLarge(most));
-        }
-        if !memory.more(piece.len()) {
-            let (used, most) = (memory.budget().used(), memory.budget().most);
-            return Err(Refusal::TenantMemory { used, most });
-        }
-        if first.is_empty() && all.is_empty() {
-            first = piece;
-        } else {
-            all.extend_from_slice(&std::mem::take(&mut first));
-            all.extend_from_slice(&piece);
-        }
-    }
-    Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
 fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {

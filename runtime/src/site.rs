@@ -123,7 +123,7 @@ impl TenantSite {
         }
         let (route, found) = self.router.find(&request.path, &request.method)?;
         visit.route = Some(route.name.clone());
-        let answer = route.answer(request, payload, found, tenant, visit).await;
+        let answer = route.answer(request, payload, found, tenant).await;
         let answer =
             answer.unwrap_or_else(|refusal| refuse(&refusal, asked, visit, &self.error_pages));
         Ok(route.with_headers(answer))

@@ -13,9 +13,11 @@ mod instance;
 mod meter;
 mod output;
 mod pool;
+mod service;
+mod world;
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig,
@@ -28,6 +30,7 @@ use background::Background;
 use clock::EpochClock;
 pub(crate) use component::Component;
 use pool::Pools;
+use world::World;
 
 /// Linear memories, tables and core modules that one component may have.
 const MEMORIES: u32 = 2;
@@ -45,45 +48,83 @@ const STACK: usize = 1 << 20;
 const GIVEN_BACK_TOGETHER: usize = 16;
 const STACK_KEPT: usize = 32 << 10;
 
-/// What all components share.
-pub(crate) struct Engine {
+/// What all components share: an engine, and a second one for those that need
+/// the component model's streams and futures, which the others would pay for.
+pub(crate) struct Engines {
+    limits: Limits,
+    background: Arc<Background>,
+    plain: Arc<Engine>,
+    /// Made when the first component needs it.
+    concurrent: Mutex<Option<Arc<Engine>>>,
+}
+
+/// What the components of an engine share.
+struct Engine {
     wasm: wasmtime::Engine,
     clock: EpochClock,
-    background: Background,
+    background: Arc<Background>,
     pools: Pools,
 }
 
-impl Engine {
-    /// An engine whose pool has room for the limits' instances and memory.
+impl Engines {
+    /// Engines whose pools have room for the limits' instances and memory.
     ///
     /// # Errors
     /// The machine does not give the address space or the threads.
-    pub(crate) fn new(limits: &Limits) -> Result<Arc<Engine>, StartError> {
-        let wasm = wasmtime::Engine::new(&settings(limits)).map_err(|error| {
-            StartError::Engine(format!("{error:#}; lower --instances or --max-memory"))
-        })?;
+    pub(crate) fn new(limits: &Limits) -> Result<Arc<Engines>, StartError> {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let thread_failed =
-            |error| StartError::Engine(format!("no thread could be started: {error}"));
+        let background = Background::start(threads).map_err(thread_failed);
+        let background = Arc::new(background.map_err(StartError::Engine)?);
+        let plain = Engine::new(limits, false, &background).map_err(StartError::Engine)?;
+        let limits = limits.clone();
+        Ok(Arc::new(Engines { limits, background, plain, concurrent: Mutex::default() }))
+    }
+
+    /// The engine for the components of a world.
+    fn of(&self, world: World) -> Result<Arc<Engine>, String> {
+        if world != World::Service {
+            return Ok(self.plain.clone());
+        }
+        let mut concurrent = self.concurrent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = &*concurrent {
+            return Ok(engine.clone());
+        }
+        let engine = Engine::new(&self.limits, true, &self.background)?;
+        Ok(concurrent.insert(engine).clone())
+    }
+}
+
+impl Engine {
+    fn new(
+        limits: &Limits,
+        concurrent: bool,
+        background: &Arc<Background>,
+    ) -> Result<Arc<Engine>, String> {
+        let wasm = wasmtime::Engine::new(&settings(limits, concurrent))
+            .map_err(|error| format!("{error:#}; lower --instances or --max-memory"))?;
         Ok(Arc::new(Engine {
             clock: EpochClock::start(wasm.clone()).map_err(thread_failed)?,
-            background: Background::start(threads).map_err(thread_failed)?,
+            background: background.clone(),
             pools: Pools::default(),
             wasm,
         }))
     }
 }
 
+fn thread_failed(error: std::io::Error) -> String {
+    format!("no thread could be started: {error}")
+}
+
 /// SECURITY: reservation and guard sizes are left at their defaults, on which
 /// the elision of bounds checks and the clearing of slots rely
 /// (CVE-2026-34988), and so is `signals_based_traps`, which carries the
 /// mitigations against Spectre.
-fn settings(limits: &Limits) -> Config {
+fn settings(limits: &Limits, concurrent: bool) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
-        .wasm_component_model_async(false)
-        .concurrency_support(false)
+        .wasm_component_model_async(concurrent)
+        .concurrency_support(concurrent)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
         .epoch_interruption(true)

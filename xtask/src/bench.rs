@@ -7,6 +7,8 @@ mod open_loop;
 mod peers;
 mod process;
 mod report;
+mod statics;
+mod tls;
 
 use std::time::Duration;
 
@@ -24,8 +26,36 @@ const UNDER_LOAD: Duration = Duration::from_secs(5);
 
 /// What was measured of one peer.
 struct Row {
-    name: &'static str,
+    name: String,
     samples: Vec<Sample>,
+}
+
+/// Peers that do the same; the first is what the others are compared with.
+struct Group {
+    rows: Vec<Row>,
+}
+
+impl Group {
+    /// Measures each peer once a round, in turn.
+    fn measure(peers: &[Peer], headers: &[String]) -> Result<Group> {
+        let row = |peer: &Peer| Row { name: peer.name.clone(), samples: Vec::new() };
+        let mut rows: Vec<Row> = peers.iter().map(row).collect();
+        for round in 1..=ROUNDS {
+            for (peer, row) in peers.iter().zip(&mut rows) {
+                eprintln!("round {round} of {ROUNDS}: {}", peer.name);
+                row.samples.push(measure(peer, headers)?);
+            }
+        }
+        Ok(Group { rows })
+    }
+}
+
+/// `cargo xtask bench static`: files beside nginx, then what TLS costs.
+pub(crate) fn statics() -> Result<()> {
+    needs(&["wrk", "nginx", "h2load", "openssl"])?;
+    build::all()?;
+    statics::run()?;
+    tls::run()
 }
 
 /// `cargo xtask bench isolation`: what a tenant notices of what another does.
@@ -36,27 +66,29 @@ pub(crate) fn isolation() -> Result<()> {
 
 /// `cargo xtask bench hello`: what a handler costs beside bare hyper.
 pub(crate) fn hello() -> Result<()> {
-    if output("wrk", &["-v"]).is_none() && output("which", &["wrk"]).is_none() {
-        bail!("wrk is not installed: apt-get install wrk");
-    }
+    needs(&["wrk"])?;
     build::all()?;
     run("cargo", &["build", "--release", "--package", "myweb-run", "--example", "bare_hyper"])?;
     let site = peers::Site::new()?;
-    let peers = peers::hello(&site);
-    let mut rows: Vec<Row> =
-        peers.iter().map(|peer| Row { name: peer.name, samples: Vec::new() }).collect();
-    for round in 1..=ROUNDS {
-        for (peer, row) in peers.iter().zip(&mut rows) {
-            eprintln!("round {round} of {ROUNDS}: {}", peer.name);
-            row.samples.push(measure(peer)?);
-        }
-    }
-    report::show(&rows, "hello")
+    let group = Group::measure(&peers::hello(&site), &[])?;
+    report::show(&[group], "hello")
 }
 
-fn measure(peer: &Peer) -> Result<Sample> {
+/// Tells which programs are missing.
+fn needs(programs: &[&str]) -> Result<()> {
+    for program in programs {
+        if output("which", &[program]).is_none() {
+            bail!(
+                "{program} is not installed: apt-get install wrk nginx-light nghttp2-client openssl"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn measure(peer: &Peer, headers: &[String]) -> Result<Sample> {
     let server = process::Server::start(peer)?;
-    let load = Load::new(&server.url);
+    let load = Load::new(&server.url, headers);
     load.run(Duration::from_secs(1))?;
     let before = server.usage()?;
     let result = load.run(UNDER_LOAD)?;

@@ -13,7 +13,7 @@ const HELP: &str = "\
 cargo xtask build           build the guests and the server, in release
 cargo xtask run [ARGS]      build, then serve guests/hello.wasm and html/, or as ARGS say
 cargo xtask test [--long]   formatting, lints, all tests; --long: soaks and tight bounds too
-cargo xtask bench [NAME]    measure: hello (the default), isolation";
+cargo xtask bench [NAME]    measure: hello (the default), isolation, static";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -35,6 +35,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["test"] => test::all(false),
         ["test", "--long"] => test::all(true),
         ["bench", "isolation"] => bench::isolation(),
+        ["bench", "static"] => bench::statics(),
         ["bench"] | ["bench", "hello"] => bench::hello(),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

@@ -48,7 +48,7 @@ fn json_line(visit: &Visit, wall: Duration) -> String {
         "uri": visit.uri.path_and_query().map(|uri| uri.as_str()),
         "protocol": request.map(|request| request.protocol()),
         "status": visit.status.as_u16(),
-        "bytes_in": visit.bytes_in,
+        "bytes_in": spent.received.load(Relaxed),
         "bytes_out": visit.bytes_out,
         "wall_us": u64::try_from(wall.as_micros()).unwrap_or(u64::MAX),
         "cpu_us": spent.cpu_ns.load(Relaxed) / 1_000,

@@ -17,7 +17,7 @@ pub(super) struct Activity {
     started: Instant,
     /// Requests from their heads to the ends of their answers.
     running: AtomicUsize,
-    /// Answers that are being sent.
+    /// Answers that are being sent, and wait for nobody but their clients.
     sending: AtomicUsize,
     /// When something happened last, in milliseconds after the start.
     last: AtomicU64,
@@ -85,19 +85,32 @@ impl Drop for Running {
 pub(super) struct Tracked {
     body: Observed,
     running: Running,
+    /// Whether it is counted among those that are sent: what a guest has yet to
+    /// make is not kept waiting by the client.
+    sending: bool,
 }
 
 impl Tracked {
     pub(super) fn new(body: Observed, running: Running) -> Tracked {
         running.0.touch();
         running.0.sending.fetch_add(1, Relaxed);
-        Tracked { body, running }
+        Tracked { body, running, sending: true }
+    }
+
+    fn set_sending(&mut self, sending: bool) {
+        let count = &self.running.0.sending;
+        match (self.sending, sending) {
+            (false, true) => count.fetch_add(1, Relaxed),
+            (true, false) => count.fetch_sub(1, Relaxed),
+            _ => return,
+        };
+        self.sending = sending;
     }
 }
 
 impl Drop for Tracked {
     fn drop(&mut self) {
-        self.running.0.sending.fetch_sub(1, Relaxed);
+        self.set_sending(false);
     }
 }
 
@@ -110,7 +123,9 @@ impl Body for Tracked {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         self.running.0.touch();
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.set_sending(polled.is_ready());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -22,7 +22,7 @@ use crate::respond::{ErrorPage, ErrorPages};
 use crate::router::Router;
 use crate::tenant::Tenant;
 use crate::tls::{self, Certificates};
-use crate::wasm::{App, Component, Engine};
+use crate::wasm::{App, Component, Engines};
 
 /// What all static files and bodies share, as long as the server runs.
 pub(crate) struct ForFiles {
@@ -44,13 +44,13 @@ pub(crate) struct Loaded {
 /// Whatever is missing or broken, each with the place that names it.
 pub(crate) fn load(
     plan: &Plan,
-    engine: &Arc<Engine>,
+    engines: &Engines,
     logs: &LogThread,
     shared: &ForFiles,
     before: Option<&Site>,
 ) -> Result<Loaded, StartError> {
     let mut loader = Loader {
-        engine,
+        engines,
         logs,
         shared,
         before,
@@ -91,7 +91,7 @@ pub(crate) fn load(
 /// What is loaded so far, each thing once. `None` is what could not be loaded
 /// and has been told.
 struct Loader<'a> {
-    engine: &'a Arc<Engine>,
+    engines: &'a Engines,
     logs: &'a LogThread,
     shared: &'a ForFiles,
     before: Option<&'a Site>,
@@ -279,7 +279,7 @@ impl Loader<'_> {
         let mut known = known.chain(self.components.values().flatten());
         match known.find(|component| component.content == content) {
             Some(component) => Ok(component.clone()),
-            None => Component::new(self.engine, &bytes, content).map(Arc::new),
+            None => Component::new(self.engines, &bytes, content).map(Arc::new),
         }
     }
 

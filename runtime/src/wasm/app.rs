@@ -10,6 +10,7 @@ use super::convert;
 use super::instance::Instance;
 use super::meter;
 use super::pool::Pool;
+use super::world::World;
 use crate::capability::files::GrantedFiles;
 use crate::error::GuestError;
 use crate::limits::Limits;
@@ -24,7 +25,7 @@ pub(crate) struct App {
     pub(crate) tenant: Arc<Tenant>,
     pub(super) limits: Arc<Limits>,
     pub(super) files: GrantedFiles,
-    pool: Arc<Pool>,
+    pub(super) pool: Arc<Pool>,
 }
 
 impl App {
@@ -40,6 +41,11 @@ impl App {
         App { component, tenant, limits, files, pool }
     }
 
+    /// Whether requests and answers are streams: then [`App::serve`] answers.
+    pub(crate) fn streams(&self) -> bool {
+        self.component.world != World::Application
+    }
+
     /// Answers a request with an instance of this app, within its limits.
     pub(crate) async fn answer(
         self: &Arc<App>,
@@ -48,15 +54,24 @@ impl App {
         found: Found,
         route: &Arc<str>,
     ) -> Result<Response, GuestError> {
-        let engine = &self.component.engine;
-        let _ticking = engine.clock.tick();
-        let (cpu, wall) = (self.limits.cpu, self.limits.wall);
         let (app, of_guest, route) = (self.clone(), request.clone(), route.clone());
         let run = async move {
             let answer = app.run(&of_guest, &body, &found, route).await?;
             convert::response(answer, &of_guest, &app)
         };
-        let run = meter::run(run, cpu, request.clone(), &engine.background, &self.tenant);
+        self.within_limits(request, run).await
+    }
+
+    /// Runs a guest of this app within its limits of CPU and wall time.
+    pub(super) async fn within_limits<T: Send + 'static>(
+        &self,
+        request: &Arc<Request>,
+        guest: impl Future<Output = Result<T, GuestError>> + Send + 'static,
+    ) -> Result<T, GuestError> {
+        let engine = &self.component.engine;
+        let _ticking = engine.clock.tick();
+        let (cpu, wall) = (self.limits.cpu, self.limits.wall);
+        let run = meter::run(guest, cpu, request.clone(), &engine.background, &self.tenant);
         tokio::time::timeout(wall, run).await.unwrap_or(Err(GuestError::WallExceeded(wall)))
     }
 
@@ -69,13 +84,22 @@ impl App {
         found: &Found,
         route: Arc<str>,
     ) -> Result<super::bindings::Answer, GuestError> {
-        let mut instance = match self.pool.take() {
-            Some(instance) => instance,
-            None => self.instantiate(request, &route).await?,
-        };
+        let mut instance = self.instance(request, &route).await?;
         let answer = instance.answer(request, body, found, self, &route).await?;
         self.pool.put(instance);
         Ok(answer)
+    }
+
+    /// An instance that waits, or a new one.
+    pub(super) async fn instance(
+        &self,
+        request: &Arc<Request>,
+        route: &Arc<str>,
+    ) -> Result<Instance, GuestError> {
+        match self.pool.take() {
+            Some(instance) => Ok(instance),
+            None => self.instantiate(request, route).await,
+        }
     }
 
     /// Makes an instance. If there is no slot or memory left for it, idle ones

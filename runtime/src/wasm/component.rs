@@ -6,17 +6,17 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
-use super::Engine;
 use super::bindings::{Params, Results};
 use super::host::{self, Host};
-
-/// The name of the export that answers requests.
-const EXPORT: &str = "application";
+use super::world::{World, not_valid};
+use super::{Engine, Engines};
 
 /// A compiled component. Apps of any tenants share it.
 pub(crate) struct Component {
     pub(super) engine: Arc<Engine>,
     pub(super) instance_pre: InstancePre<Host>,
+    pub(super) world: World,
+    /// The function that answers requests.
     pub(super) export: ComponentExportIndex,
     /// What tells it from others: the digest of its file.
     pub(crate) content: [u8; 32],
@@ -34,31 +34,24 @@ impl Component {
     /// The bytes are no component that answers requests: a sentence says what
     /// they are, and the mend.
     pub(crate) fn new(
-        engine: &Arc<Engine>,
+        engines: &Engines,
         bytes: &[u8],
         content: [u8; 32],
     ) -> Result<Component, String> {
         check_kind(bytes)?;
+        let (world, name) = World::of(bytes)?;
+        let engine = engines.of(world)?;
         let component = wasmtime::component::Component::from_binary(&engine.wasm, bytes)
-            .map_err(|error| not_usable(&format!("{error:#}")))?;
-        let export = check_exports(&engine.wasm, &component)?;
-        let instance_pre = host::link(&engine.wasm)
+            .map_err(|error| not_valid(&format!("{error:#}")))?;
+        let export = match world {
+            World::Application => check_application(&engine.wasm, &component, &name)?,
+            World::Proxy | World::Service => find_handle(&component, &name)?,
+        };
+        let instance_pre = host::link(&engine.wasm, world)
             .and_then(|linker| linker.instantiate_pre(&component))
             .map_err(|error| format!("needs what the server does not offer: {error:#}"))?;
-        Ok(Component { engine: engine.clone(), instance_pre, export, content })
+        Ok(Component { engine, instance_pre, world, export, content })
     }
-}
-
-/// What wasmtime says of a component, with the mend.
-fn not_usable(error: &str) -> String {
-    let mend = if error.contains("memory") && error.contains("exceeds the limit") {
-        "raise --max-memory, or let it start with less"
-    } else if error.contains("enabled") || error.contains("disabled") {
-        "build it without that feature"
-    } else {
-        "build it again"
-    };
-    format!("not a valid component: {}; {mend}", error.replace('\n', ", "))
 }
 
 /// Tells other files from components by their first bytes
@@ -79,29 +72,37 @@ fn check_kind(bytes: &[u8]) -> Result<(), String> {
 }
 
 /// Finds `application` and checks its type.
-fn check_exports(
+fn check_application(
     engine: &wasmtime::Engine,
     component: &wasmtime::component::Component,
+    name: &str,
 ) -> Result<ComponentExportIndex, String> {
     let component_type = component.component_type();
-    let found = component_type.get_export(engine, EXPORT);
-    let (Some(item), Some(index)) = (found, component.get_export_index(None, EXPORT)) else {
-        let names: Vec<String> =
-            component_type.exports(engine).map(|(name, _)| format!("`{name}`")).collect();
-        let names = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-        return Err(format!(
-            "exports {names}, but a handler exports `{EXPORT}` of myweb:handler@0.1.0; \
-             build it with the myweb SDK, or against wit/handler.wit"
-        ));
-    };
-    let ComponentItem::ComponentFunc(function) = item.ty else {
-        return Err(format!("exports `{EXPORT}`, but not as a function; see wit/handler.wit"));
+    let found = component_type.get_export(engine, name).map(|found| found.ty);
+    let (Some(ComponentItem::ComponentFunc(function)), Some(index)) =
+        (found, component.get_export_index(None, name))
+    else {
+        return Err(format!("exports `{name}`, but not as a function; see wit/handler.wit"));
     };
     function.typecheck::<Params<'_>, Results>(&component_type.instance_type()).map_err(
-        |error| format!("its `{EXPORT}` has another type than wit/handler.wit: {error:#}"),
+        |error| format!("its `{name}` has another type than wit/handler.wit: {error:#}"),
     )?;
     Ok(index)
 }
+
+/// Finds the function of an interface of `wasi:http`. Its type is checked when
+/// it is called: it names resources, which there are then.
+fn find_handle(
+    component: &wasmtime::component::Component,
+    interface: &str,
+) -> Result<ComponentExportIndex, String> {
+    let instance = component.get_export_index(None, interface);
+    let handle = instance.and_then(|instance| component.get_export_index(Some(&instance), HANDLE));
+    handle.ok_or_else(|| format!("its `{interface}` has no function `{HANDLE}`; build it again"))
+}
+
+/// The function of the interfaces of `wasi:http`.
+const HANDLE: &str = "handle";
 
 #[cfg(test)]
 mod tests {

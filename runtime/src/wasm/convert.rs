@@ -72,36 +72,137 @@ fn check_status(status: u16) -> Result<StatusCode, GuestError> {
 fn check_headers(
     list: Vec<(String, Vec<u8>)>,
 ) -> Result<(HeaderMap, Option<HeaderValue>), GuestError> {
-    if list.len() > MOST_HEADERS {
-        let count = list.len();
-        return Err(invalid(format!("{count} headers, {MOST_HEADERS} are allowed")));
-    }
-    let bytes: usize = list.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if bytes > MOST_HEADER_BYTES {
-        return Err(invalid(format!("headers of {bytes} bytes, {MOST_HEADER_BYTES} are allowed")));
-    }
+    check_size(list.len(), list.iter().map(|(name, value)| name.len() + value.len()))?;
     let mut headers = HeaderMap::with_capacity(list.len() + 2);
-    let mut declared: Option<HeaderValue> = None;
     for (name, value) in list {
         let known = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| invalid(format!("the header name {:?}", excerpt(&name))))?;
         // SECURITY: this is what keeps CR, LF and NUL off the wire.
         let value = HeaderValue::from_maybe_shared(Bytes::from(value))
             .map_err(|_| invalid(format!("the value of the header {:?}", excerpt(&name))))?;
-        if HOP_BY_HOP.contains(&known) || known.as_str().starts_with("proxy-") {
-            continue;
-        }
-        if known != header::CONTENT_LENGTH {
+        if !is_hop_by_hop(&known) {
             headers.append(known, value);
-        } else if declared.replace(value.clone()).is_some_and(|before| before != value) {
-            return Err(invalid("two different content-lengths".to_owned()));
         }
     }
+    let declared = take_length(&mut headers)?;
     Ok((headers, declared))
 }
 
+fn check_size(count: usize, sizes: impl Iterator<Item = usize>) -> Result<(), GuestError> {
+    if count > MOST_HEADERS {
+        return Err(invalid(format!("{count} headers, {MOST_HEADERS} are allowed")));
+    }
+    let bytes: usize = sizes.sum();
+    if bytes > MOST_HEADER_BYTES {
+        return Err(invalid(format!("headers of {bytes} bytes, {MOST_HEADER_BYTES} are allowed")));
+    }
+    Ok(())
+}
+
+/// Checks names and values that are valid singly, and leaves those of the
+/// connection out.
+fn check_fields(
+    headers: &mut HeaderMap,
+    is_left_out: fn(&HeaderName) -> bool,
+) -> Result<(), GuestError> {
+    check_size(
+        headers.len(),
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len()),
+    )?;
+    let left_out: Vec<HeaderName> =
+        headers.keys().filter(|name| is_left_out(name)).cloned().collect();
+    for name in left_out {
+        headers.remove(name);
+    }
+    Ok(())
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name) || name.as_str().starts_with("proxy-")
+}
+
+/// The one length that is declared.
+fn take_length(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, GuestError> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let first = lengths.next();
+    if lengths.any(|other| Some(other) != first) {
+        return Err(invalid("two different content-lengths".to_owned()));
+    }
+    Ok(headers.remove(header::CONTENT_LENGTH))
+}
+
+/// The head of a streamed answer, and the length of its body if that is
+/// declared. Trailers that are announced may be sent.
+///
+/// # Errors
+/// As of [`response`].
+pub(super) fn head(
+    mut head: http::response::Parts,
+) -> Result<(StatusCode, HeaderMap, Option<HeaderValue>), GuestError> {
+    let status = check_status(head.status.as_u16())?;
+    let announced = announced(&head.headers);
+    check_fields(&mut head.headers, is_hop_by_hop)?;
+    head.headers.extend(announced.map(|names| (header::TRAILER, names)));
+    let declared = take_length(&mut head.headers)?;
+    Ok((status, head.headers, declared))
+}
+
+/// The names of the trailers that an answer announces, and may have.
+fn announced(headers: &HeaderMap) -> Option<HeaderValue> {
+    let values = headers.get_all(header::TRAILER).iter();
+    let names = values.filter_map(|value| value.to_str().ok()).flat_map(|names| names.split(','));
+    let names = names.filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok());
+    let names: Vec<String> =
+        names.filter(|name| !is_no_trailer(name)).map(|name| name.to_string()).collect();
+    if names.is_empty() { None } else { HeaderValue::try_from(names.join(", ")).ok() }
+}
+
+/// Checks the trailers of a streamed answer.
+///
+/// # Errors
+/// There are too many.
+pub(super) fn check_trailers(trailers: &mut HeaderMap) -> Result<(), GuestError> {
+    check_fields(trailers, is_no_trailer)
+}
+
+/// SECURITY: fields that say how a message is framed, routed, read or who asks
+/// for it are none after it (RFC 9110 section 6.5.1).
+fn is_no_trailer(name: &HeaderName) -> bool {
+    let words = name.as_str();
+    is_hop_by_hop(name)
+        || ["content-", "access-control-", "sec-", "if-"].iter().any(|word| words.starts_with(word))
+        || NO_TRAILERS.contains(name)
+}
+
+const NO_TRAILERS: [HeaderName; 21] = [
+    header::AGE,
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    header::COOKIE,
+    header::DATE,
+    header::EXPECT,
+    header::EXPIRES,
+    header::HOST,
+    header::LOCATION,
+    header::MAX_FORWARDS,
+    header::PRAGMA,
+    header::RANGE,
+    header::REFRESH,
+    header::RETRY_AFTER,
+    header::SERVER,
+    header::SET_COOKIE,
+    header::STRICT_TRANSPORT_SECURITY,
+    header::VARY,
+    header::VIA,
+    header::WARNING,
+    header::WWW_AUTHENTICATE,
+];
+
 /// An answer with a body of bytes.
-fn whole(
+///
+/// # Errors
+/// `content-length` is not the body's.
+pub(super) fn whole(
     status: StatusCode,
     mut headers: HeaderMap,
     declared: Option<HeaderValue>,
@@ -125,14 +226,14 @@ fn whole(
 }
 
 /// Digits only: a sign or a list is not a length.
-fn length(value: HeaderValue) -> Result<usize, GuestError> {
+pub(super) fn length(value: HeaderValue) -> Result<usize, GuestError> {
     let text = value.to_str().unwrap_or_default();
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = if digits { text.parse().ok() } else { None };
     number.ok_or_else(|| invalid(format!("content-length {:?}", excerpt(text))))
 }
 
-fn invalid(what: String) -> GuestError {
+pub(super) fn invalid(what: String) -> GuestError {
     GuestError::InvalidAnswer(what)
 }
 

@@ -6,10 +6,15 @@ use std::sync::Arc;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::body::{HostIncomingBody, HostOutgoingBody, StreamContext};
+use wasmtime_wasi_http::p2::types::HostIncomingRequest;
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p3};
 
 use super::bindings::FilesError;
 use super::frozen::FrozenTime;
 use super::output::Output;
+use super::world::World;
+use crate::capability::fetch::Fetch;
 use crate::capability::files::{Denied, GrantedFiles};
 use crate::config::plan::Clock;
 use crate::limits::Limits;
@@ -26,6 +31,8 @@ pub(super) struct Host {
     /// Made when the guest first asks: many never do.
     wasi: Option<WasiCtx>,
     table: ResourceTable,
+    http: WasiHttpCtx,
+    fetch: Fetch,
     pub(super) output: Output,
     pub(super) memory: MemoryLimit,
     /// In place of the machine's clocks, if the tenant has it so.
@@ -42,6 +49,8 @@ impl Host {
         Host {
             wasi: None,
             table,
+            http: WasiHttpCtx::new(),
+            fetch: Fetch::default(),
             output: Output::default(),
             memory: MemoryLimit::new(limits.memory, Taken::nothing(tenant.memory.clone())),
             frozen: (tenant.clock == Clock::Frozen).then(FrozenTime::default),
@@ -53,9 +62,35 @@ impl Host {
     /// From now on this request is served.
     pub(super) fn start(&mut self, request: &Arc<Request>) {
         self.memory.start(request);
+        self.fetch.start();
         if let Some(frozen) = &self.frozen {
             frozen.start();
         }
+    }
+
+    /// A request of `wasi:http` was answered: what the guest did not finish of
+    /// its bodies breaks off. False if it kept anything of the request: then it
+    /// can serve no other.
+    pub(super) fn end(&mut self) -> bool {
+        let mut kept = false;
+        for resource in self.table.iter_mut() {
+            if let Some(body) = resource.downcast_mut::<HostOutgoingBody>() {
+                let (none, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
+                std::mem::replace(body, none).abort();
+                kept = true;
+            }
+            kept |= resource.is::<HostIncomingBody>()
+                || resource.is::<HostIncomingRequest>()
+                || resource.is::<p3::Request>()
+                || resource.is::<p3::Response>();
+        }
+        !kept
+    }
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.fetch }
     }
 }
 
@@ -76,13 +111,19 @@ fn wasi(output: &Output, frozen: Option<&FrozenTime>) -> WasiCtx {
     wasi.build()
 }
 
-/// Links WASI 0.2 and the capabilities.
+/// Links WASI and `wasi:http` 0.2, those of 0.3 where they can run, and the
+/// capabilities.
 ///
 /// # Errors
 /// Two of them have the same name, which is a mistake in this function.
-pub(super) fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Host>> {
+pub(super) fn link(engine: &wasmtime::Engine, world: World) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    if world == World::Service {
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        p3::add_to_linker(&mut linker)?;
+    }
     linker.instance("myweb:handler/files@0.1.0")?.func_wrap("read", read_file)?;
     Ok(linker)
 }

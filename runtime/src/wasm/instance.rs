@@ -9,6 +9,7 @@ use super::app::App;
 use super::bindings::{Answer, Env, Params, Results};
 use super::host::{Host, Refused};
 use super::output::Logging;
+use super::world::World;
 use crate::capability::log::{escape, excerpt};
 use crate::error::GuestError;
 use crate::request::Request;
@@ -24,10 +25,10 @@ const FRAMES: usize = 12;
 
 /// A store and the function in it that answers.
 pub(super) struct Instance {
-    store: Store<Host>,
-    application: Func,
-    /// What an answer may have, in bytes.
-    response: usize,
+    pub(super) store: Store<Host>,
+    pub(super) function: Func,
+    /// What the guest may hand over in one call, in bytes.
+    most: usize,
     /// Requests that it has answered.
     pub(super) served: u32,
 }
@@ -40,23 +41,28 @@ impl Instance {
         route: &Arc<str>,
     ) -> Result<Instance, GuestError> {
         let component = &app.component;
-        let response = app.limits.response;
+        let (most, fuel) = match component.world {
+            World::Application => {
+                (app.limits.response, app.limits.response.saturating_add(HANDED_OVER))
+            }
+            World::Proxy | World::Service => (HANDED_OVER, HANDED_OVER),
+        };
         let mut host = Host::new(&app.limits, app.files.clone(), &app.tenant);
         host.start(request);
         let output = host.output.clone();
         let _logging = Logging::start(&output, app, route, request);
         let mut store = Store::new(&component.engine.wasm, host);
         store.limiter(|host| &mut host.memory);
-        store.set_hostcall_fuel(response.saturating_add(HANDED_OVER));
+        store.set_hostcall_fuel(fuel);
         store.set_max_component_handles(HANDLES);
         store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Yield(1)));
         store.set_epoch_deadline(1);
         let instance = component.instance_pre.instantiate_async(&mut store).await;
-        let application = instance.map(|instance| instance.get_func(&mut store, component.export));
-        match application {
-            Ok(Some(application)) => Ok(Instance { store, application, response, served: 0 }),
+        let function = instance.map(|instance| instance.get_func(&mut store, component.export));
+        match function {
+            Ok(Some(function)) => Ok(Instance { store, function, most, served: 0 }),
             Ok(None) => Err(GuestError::Trapped("its export is gone".to_owned())),
-            Err(error) => Err(match explain(&error, store.data(), response) {
+            Err(error) => Err(match explain(&error, store.data(), most) {
                 // It has not run yet: the request is told to come again.
                 GuestError::OutOfMemory { limit, .. } if store.data().memory.is_of_tenant() => {
                     GuestError::TenantMemory { most: limit }
@@ -79,7 +85,18 @@ impl Instance {
         let output = self.store.data().output.clone();
         let _logging = Logging::start(&output, app, route, request);
         let answer = self.call(request, body, found).await;
-        answer.map_err(|error| explain(&error, self.store.data(), self.response))
+        answer.map_err(|error| self.explain(&error))
+    }
+
+    /// Why the guest did not answer.
+    pub(super) fn explain(&self, error: &wasmtime::Error) -> GuestError {
+        explain(error, self.store.data(), self.most)
+    }
+
+    /// One more request is answered from now on.
+    pub(super) fn begin(&mut self) {
+        self.served += 1;
+        self.store.set_epoch_deadline(1);
     }
 
     async fn call(
@@ -88,8 +105,7 @@ impl Instance {
         body: &[u8],
         found: &Found,
     ) -> wasmtime::Result<Answer> {
-        self.served += 1;
-        self.store.set_epoch_deadline(1);
+        self.begin();
         let params: Vec<(&str, &str)> =
             found.params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let headers: Vec<(&str, &[u8])> =
@@ -111,19 +127,19 @@ impl Instance {
             headers: &headers,
             body,
         };
-        let application = self.application.typed::<Params<'_>, Results>(&self.store)?;
+        let application = self.function.typed::<Params<'_>, Results>(&self.store)?;
         let (answer,) = application.call_async(&mut self.store, (env,)).await?;
         Ok(answer)
     }
 }
 
 /// Why a guest did not answer.
-fn explain(error: &wasmtime::Error, host: &Host, response: usize) -> GuestError {
+fn explain(error: &wasmtime::Error, host: &Host, most: usize) -> GuestError {
     if error.is::<PoolConcurrencyLimitError>() {
         return GuestError::PoolExhausted(error.to_string());
     }
     if error.to_string().contains("fuel allocated for hostcalls has been exhausted") {
-        return GuestError::AnswerTooLarge(response);
+        return GuestError::AnswerTooLarge(most);
     }
     let trap = trap_text(error);
     match host.memory.refused() {

@@ -13,6 +13,7 @@ const CONNECTIONS: &str = "64";
 /// A load on one URL.
 pub(crate) struct Load<'a> {
     url: &'a str,
+    headers: &'a [String],
 }
 
 /// What `wrk` told.
@@ -51,14 +52,18 @@ impl Sample {
 }
 
 impl Load<'_> {
-    pub(crate) fn new(url: &str) -> Load<'_> {
-        Load { url }
+    pub(crate) fn new<'a>(url: &'a str, headers: &'a [String]) -> Load<'a> {
+        Load { url, headers }
     }
 
     /// Requests for a time.
     pub(crate) fn run(&self, time: Duration) -> Result<Told> {
         let time = format!("-d{}s", time.as_secs());
-        let arguments = ["-c", "1", "wrk", "-t1", "-c", CONNECTIONS, &time, "--latency", self.url];
+        let mut arguments = vec!["-c", "1", "wrk", "-t1", "-c", CONNECTIONS, &time, "--latency"];
+        for header in self.headers {
+            arguments.extend(["-H", header]);
+        }
+        arguments.push(self.url);
         let text = output("taskset", &arguments).context("wrk failed")?;
         read(&text).with_context(|| format!("wrk said:\n{text}"))
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
@@ -10,11 +11,18 @@ use crate::command::{output, root};
 
 /// A server to be measured.
 pub(crate) struct Peer {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) command: Vec<String>,
     pub(crate) directory: PathBuf,
-    pub(crate) path: &'static str,
+    pub(crate) path: String,
     pub(crate) address: Address,
+}
+
+/// What connections are made over.
+#[derive(Clone, Copy)]
+pub(crate) enum Over {
+    Clear,
+    Tls,
 }
 
 /// Where a server listens.
@@ -24,10 +32,17 @@ pub(crate) enum Address {
     Fixed(u16),
 }
 
-/// A folder with the same static file for every server.
+/// The static files, and their sizes in bytes. Their type is one that nobody
+/// compresses.
+pub(crate) const FILES: [(&str, usize); 3] =
+    [("1k.jpg", 1 << 10), ("100k.jpg", 100 << 10), ("10m.jpg", 10 << 20)];
+
+const LONG_AGO: Duration = Duration::from_secs(1_700_000_000);
+
+/// A folder with the same static files for every server.
 pub(crate) struct Site {
     root: PathBuf,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Site {
@@ -35,18 +50,18 @@ impl Site {
         let root = root()?;
         let folder = root.join("target/bench/site");
         fs::create_dir_all(folder.join("html")).context("target/bench/site")?;
-        fs::write(folder.join("html/1k.txt"), "x".repeat(1024)).context("1k.txt")?;
+        for (name, size) in FILES {
+            let path = folder.join("html").join(name);
+            fs::write(&path, vec![b'x'; size]).context(name)?;
+            // As if it lay there for long: files that just changed may not be kept.
+            fs::File::options().write(true).open(path)?.set_modified(UNIX_EPOCH + LONG_AGO)?;
+        }
         Ok(Site { root, folder })
     }
 
-    fn peer(
-        &self,
-        name: &'static str,
-        command: &[&str],
-        path: &'static str,
-        address: Address,
-    ) -> Peer {
+    fn peer(&self, name: &str, command: &[&str], path: &str, address: Address) -> Peer {
         let command = command.iter().map(|&word| word.to_owned()).collect();
+        let (name, path) = (name.to_owned(), path.to_owned());
         Peer { name, command, directory: self.folder.clone(), path, address }
     }
 
@@ -60,12 +75,42 @@ impl Site {
         self.root.join(format!("target/wasm32-wasip2/guest/{name}.wasm")).display().to_string()
     }
 
+    /// nginx with the same files, one process, as its documentation tunes it.
+    ///
+    /// # Errors
+    /// It is not installed.
+    pub(crate) fn nginx(&self, name: &str, path: &str, over: Over) -> Result<Peer> {
+        output("nginx", &["-h"]).context("it is not installed")?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let folder = self.folder.display();
+        let (tls, more) = match over {
+            Over::Clear => ("", String::new()),
+            Over::Tls => (
+                " ssl http2",
+                format!("ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;"),
+            ),
+        };
+        let config = format!(
+            "daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\n\
+             events {{ worker_connections 4096; }}\n\
+             http {{\n  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;\n  \
+             open_file_cache max=1000; root {folder}/html;\n  \
+             client_body_temp_path {folder}/tmp; proxy_temp_path {folder}/tmp;\n  \
+             fastcgi_temp_path {folder}/tmp; uwsgi_temp_path {folder}/tmp; scgi_temp_path {folder}/tmp;\n  \
+             types {{ image/jpeg jpg; }}\n  server {{ listen 127.0.0.1:{port}{tls}; {more} }}\n}}\n"
+        );
+        let file = self.folder.join("nginx.conf");
+        fs::write(&file, config)?;
+        let command = ["nginx", "-c", &file.display().to_string()];
+        Ok(self.peer(name, &command, path, Address::Fixed(port)))
+    }
+
     fn built(&self, path: &str) -> String {
         self.root.join("target/release").join(path).display().to_string()
     }
 
     /// Our server, with an app at / and `html` in front of it, as it is used.
-    fn ours(&self, name: &'static str, path: &'static str, more: &[&str]) -> Peer {
+    pub(crate) fn ours(&self, name: &str, path: &str, more: &[&str]) -> Peer {
         let server = self.built("myweb-run");
         let app = self.guest("hello");
         let command = [&[server.as_str(), "--addr", "127.0.0.1:0", "--app", &app], more].concat();
@@ -85,10 +130,10 @@ pub(crate) fn hello(site: &Site) -> Vec<Peer> {
         site.peer("bare hyper", &[&hyper], "/", Address::OnStdout),
         fresh(site),
         site.ours("myweb reused", "/sayhello", &["--reuse", "1000000"]),
-        site.ours("myweb 1 KiB file", "/1k.txt", &[]),
+        site.ours("myweb 1 KiB file", "/1k.jpg", &[]),
     ];
     peers.extend(wasmtime_serve(site));
-    match nginx(site) {
+    match site.nginx("nginx 1 KiB file", "/1k.jpg", Over::Clear) {
         Ok(peer) => peers.push(peer),
         Err(error) => eprintln!("without nginx: {error:#}"),
     }
@@ -120,24 +165,4 @@ pub(crate) fn wasmtime_serve_with_timeout(site: &Site) -> Option<Peer> {
     let at = peer.command.iter().position(|word| word == "-S")?;
     peer.command.splice(at..at, ["-W".to_owned(), "timeout=1s".to_owned()]);
     Some(peer)
-}
-
-/// nginx with the same file, one process, as its documentation tunes it.
-fn nginx(site: &Site) -> Result<Peer> {
-    output("nginx", &["-h"]).context("it is not installed")?;
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let folder = site.folder.display();
-    let config = format!(
-        "daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\n\
-         events {{ worker_connections 4096; }}\n\
-         http {{\n  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;\n  \
-         open_file_cache max=1000; root {folder}/html;\n  \
-         client_body_temp_path {folder}/tmp; proxy_temp_path {folder}/tmp;\n  \
-         fastcgi_temp_path {folder}/tmp; uwsgi_temp_path {folder}/tmp; scgi_temp_path {folder}/tmp;\n  \
-         types {{ text/plain txt; }}\n  server {{ listen 127.0.0.1:{port}; }}\n}}\n"
-    );
-    let path = site.folder.join("nginx.conf");
-    fs::write(&path, config)?;
-    let command = ["nginx", "-c", &path.display().to_string()];
-    Ok(site.peer("nginx 1 KiB file", &command, "/1k.txt", Address::Fixed(port)))
 }

@@ -98,7 +98,7 @@ impl Drop for Server {
 fn announced(output: impl Read + Send + 'static) -> Result<String> {
     let mut lines = BufReader::new(output).lines();
     let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
-        let after = line.split_once("http://")?.1;
+        let after = line.split_once("://")?.1;
         Some(after.trim_end_matches('/').to_owned())
     });
     std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));

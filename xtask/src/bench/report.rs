@@ -3,48 +3,55 @@
 use std::fs;
 
 use anyhow::{Context, Result, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Row;
 use super::load::Sample;
+use super::{Group, ROUNDS, Row};
 
-/// Prints medians, with ratios to the first row, and writes
+/// Prints medians, with ratios to the first row of each group, and writes
 /// `target/bench/NAME.json`.
 ///
 /// # Errors
 /// Requests failed: figures of failures say nothing.
-pub(crate) fn show(rows: &[Row], name: &str) -> Result<()> {
-    let first = rows.first().context("there is nothing to show")?;
-    let (base_rate, base_cpu) = (median(first, |s| s.per_second), median(first, |s| s.cpu_us));
+pub(crate) fn show(groups: &[Group], name: &str) -> Result<()> {
     println!(
-        "\n{:18}{:>10}{:>8}{:>12}{:>8}{:>9}{:>9}{:>11}",
+        "\n{:26}{:>10}{:>8}{:>12}{:>8}{:>9}{:>9}{:>11}",
         "", "req/s", "ratio", "CPU us/req", "ratio", "p50 ms", "p99 ms", "resident"
     );
     let mut records = Vec::new();
-    for row in rows {
-        let (rate, cpu) = (median(row, |s| s.per_second), median(row, |s| s.cpu_us));
-        let (p50, p99) = (median(row, |s| s.p50_ms), median(row, |s| s.p99_ms));
-        let resident = median(row, |s| s.resident as f64);
-        let (rate_ratio, cpu_ratio) = (rate / base_rate, base_cpu / cpu);
-        println!(
-            "{:18}{rate:>10.0}{rate_ratio:>8.2}{cpu:>12.2}{cpu_ratio:>8.2}{p50:>9.2}{p99:>9.2}{:>7.1} MiB",
-            row.name,
-            resident / f64::from(1 << 20)
-        );
-        records.push(json!({
-            "name": row.name, "requests_per_second": rate, "cpu_us_per_request": cpu,
-            "rate_ratio": rate_ratio, "cpu_ratio": cpu_ratio,
-            "p50_ms": p50, "p99_ms": p99, "resident_bytes": resident,
-        }));
+    for group in groups {
+        let first = group.rows.first().context("there is nothing to show")?;
+        let base = (median(first, |s| s.per_second), median(first, |s| s.cpu_us));
+        records.extend(group.rows.iter().map(|row| show_row(row, base)));
+        println!();
     }
     let path = format!("target/bench/{name}.json");
     fs::write(&path, serde_json::to_string_pretty(&records)?).with_context(|| path.clone())?;
-    println!("\nRatios are to {}; medians of {}; also in {path}.", first.name, first.samples.len());
-    let failed: u64 = rows.iter().flat_map(|row| &row.samples).map(|s| s.failed).sum();
+    println!("Ratios are to the first of each group; medians of {ROUNDS}; also in {path}.");
+    let rows = groups.iter().flat_map(|group| &group.rows);
+    let failed: u64 = rows.flat_map(|row| &row.samples).map(|s| s.failed).sum();
     if failed > 0 {
         bail!("{failed} requests failed");
     }
     Ok(())
+}
+
+/// Prints a row, with ratios to a rate and a CPU time.
+fn show_row(row: &Row, (base_rate, base_cpu): (f64, f64)) -> Value {
+    let (rate, cpu) = (median(row, |s| s.per_second), median(row, |s| s.cpu_us));
+    let (p50, p99) = (median(row, |s| s.p50_ms), median(row, |s| s.p99_ms));
+    let resident = median(row, |s| s.resident as f64);
+    let (rate_ratio, cpu_ratio) = (rate / base_rate, base_cpu / cpu);
+    println!(
+        "{:26}{rate:>10.0}{rate_ratio:>8.2}{cpu:>12.2}{cpu_ratio:>8.2}{p50:>9.2}{p99:>9.2}{:>7.1} MiB",
+        row.name,
+        resident / f64::from(1 << 20)
+    );
+    json!({
+        "name": row.name, "requests_per_second": rate, "cpu_us_per_request": cpu,
+        "rate_ratio": rate_ratio, "cpu_ratio": cpu_ratio,
+        "p50_ms": p50, "p99_ms": p99, "resident_bytes": resident,
+    })
 }
 
 fn median(row: &Row, figure: impl Fn(&Sample) -> f64) -> f64 {

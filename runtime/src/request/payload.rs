@@ -1,0 +1,99 @@
+//! A request's body before it is read, and how it is read whole.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Request, Upload};
+use crate::error::Refusal;
+use crate::limits::Limits;
+use crate::server::GRACE;
+use crate::tenant::Taken;
+
+/// A request's body, not yet read.
+pub(crate) struct Payload(Incoming);
+
+impl Payload {
+    pub(super) fn new(body: Incoming) -> Payload {
+        Payload(body)
+    }
+
+    /// Reads the body whole. What is read so far counts as `memory`.
+    ///
+    /// # Errors
+    /// It is larger than the limit, announced or not, breaks off, takes too
+    /// long, or there is no memory for it.
+    pub(crate) async fn read(self, limits: &Limits, memory: &mut Taken) -> Result<Bytes, Refusal> {
+        if self.0.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        self.check_length(limits)?;
+        Box::pin(within(limits.body_time, collect(self.0, limits, memory))).await
+    }
+
+    /// The body, to be read while it arrives, and what is told if that fails.
+    ///
+    /// # Errors
+    /// It is announced to be larger than the limit.
+    pub(crate) fn upload(
+        self,
+        limits: &Limits,
+        request: &Arc<Request>,
+    ) -> Result<(Upload, oneshot::Receiver<Refusal>), Refusal> {
+        self.check_length(limits)?;
+        Ok(Upload::new(self.0, limits, request.clone()))
+    }
+
+    fn check_length(&self, limits: &Limits) -> Result<(), Refusal> {
+        if self.0.size_hint().lower() > limits.body as u64 {
+            return Err(Refusal::BodyTooLarge(limits.body));
+        }
+        Ok(())
+    }
+}
+
+async fn within<T>(
+    time: Duration,
+    read: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    tokio::time::timeout(time, read).await.unwrap_or(Err(Refusal::BodyTooSlow))
+}
+
+/// All pieces as one; a body in one piece is not copied.
+async fn collect(
+    mut body: Incoming,
+    limits: &Limits,
+    memory: &mut Taken,
+) -> Result<Bytes, Refusal> {
+    let most = limits.body;
+    let started = Instant::now();
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    loop {
+        // What is there has had its time.
+        let had = (first.len() + all.len()) as f64 / limits.transfer_rate as f64;
+        let until = started + GRACE + Duration::from_secs_f64(had);
+        let next = timeout_at(until, body.frame()).await;
+        let Some(frame) = next.map_err(|_| Refusal::BodyTooSlow)? else { break };
+        let Ok(piece) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
+        if first.len() + all.len() + piece.len() > most {
+            return Err(Refusal::BodyTooLarge(most));
+        }
+        if !memory.more(piece.len()) {
+            let (used, most) = (memory.budget().used(), memory.budget().most);
+            return Err(Refusal::TenantMemory { used, most });
+        }
+        if first.is_empty() && all.is_empty() {
+            first = piece;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&piece);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}

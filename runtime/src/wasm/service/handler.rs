@@ -1,0 +1,143 @@
+//! A call of `wasi:http/handler@0.3`. The guest's streams and futures move only
+//! while its store runs, so its answer is pumped out of there.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use http_body_util::BodyExt;
+use tokio::sync::{mpsc, oneshot};
+use wasmtime::component::{Accessor, Func, Resource};
+use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::p3::{Request as GuestRequest, Response as GuestResponse};
+use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView};
+
+use super::{Given, Set, incoming};
+use crate::error::GuestError;
+use crate::request::{Request, Upload};
+use crate::wasm::app::App;
+use crate::wasm::host::Host;
+use crate::wasm::output::Logging;
+
+type Params = (Resource<GuestRequest>,);
+type Results = (Result<Resource<GuestResponse>, ErrorCode>,);
+
+/// What became of a request's body.
+type Received = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// Frames that wait for the client. Each is as large as a write of the guest may
+/// be (`capability/fetch.rs`).
+const FRAMES: usize = 8;
+
+/// Serves a request with an instance. It goes back to the pool only if all went
+/// well and it keeps nothing of the request.
+pub(super) async fn run(
+    app: &App,
+    request: &Arc<Request>,
+    route: &Arc<str>,
+    given: Given,
+) -> Result<(), GuestError> {
+    let Given { upload, set, fate } = given;
+    let mut instance = app.instance(request, route).await?;
+    let mut running = fate.running();
+    instance.store.data_mut().start(request);
+    let output = instance.store.data().output.clone();
+    let _logging = Logging::start(&output, app, route, request);
+    instance.begin();
+    let function = instance.function;
+    let handled = instance
+        .store
+        .run_concurrent(async |store| handle(store, function, request, upload, set).await)
+        .await;
+    handled.flatten().map_err(|error| instance.explain(&error))?;
+    let reusable = instance.store.data_mut().end();
+    running.end();
+    if reusable {
+        app.pool.put(instance);
+    }
+    Ok(())
+}
+
+async fn handle(
+    store: &Accessor<Host>,
+    function: Func,
+    request: &Request,
+    upload: Upload,
+    set: oneshot::Sender<Set>,
+) -> wasmtime::Result<()> {
+    let (handle, guest_request, received) = store.with(|mut store| {
+        let handle = function.typed::<Params, Results>(&store)?;
+        let http = store.data_mut().http();
+        let (guest_request, received) =
+            GuestRequest::from_http(http.hooks, incoming(request, upload));
+        let received: Received = Box::pin(received);
+        wasmtime::error::Ok((handle, http.table.push(guest_request)?, received))
+    })?;
+    let (answer,) = handle.call_concurrent(store, (guest_request,)).await?;
+    let answer = match answer {
+        Ok(answer) => store.with(|mut store| {
+            let answer = store.data_mut().http().table.delete(answer)?;
+            wasmtime::error::Ok(Ok(answer.into_http(store, received)?))
+        })?,
+        Err(code) => Err(format!("{code:?}")),
+    };
+    let idle = poll_fn(|cx| store.poll_no_interesting_tasks(cx));
+    match answer {
+        Ok(answer) => {
+            let (head, body) = answer.into_parts();
+            let (frames, pumped) = mpsc::channel(FRAMES);
+            let pumped = Pumped { frames: pumped, over: false }.boxed_unsync();
+            // Nobody waits for the answer to a request that is refused.
+            let _ = set.send(Ok(http::Response::from_parts(head, pumped)));
+            tokio::join!(pump(body, frames), idle);
+        }
+        Err(code) => {
+            let _ = set.send(Err(code));
+            idle.await;
+        }
+    }
+    Ok(())
+}
+
+/// Moves a body to whoever takes it, with its end.
+async fn pump(mut body: WasiBody, frames: mpsc::Sender<Option<Result<Frame<Bytes>, Error>>>) {
+    loop {
+        let frame = body.frame().await;
+        let is_last = !matches!(frame, Some(Ok(_)));
+        // When the client has left, the guest is told: its stream is dropped.
+        if frames.send(frame).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// The other end: it ends only if the body did. A store that is dropped closes
+/// what its guest wrote to as if that were the end.
+struct Pumped {
+    frames: mpsc::Receiver<Option<Result<Frame<Bytes>, Error>>>,
+    over: bool,
+}
+
+impl Body for Pumped {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(self.frames.poll_recv(cx));
+        self.over = !matches!(frame, Some(Some(Ok(_))));
+        Poll::Ready(frame.unwrap_or(Some(Err(Error::HttpResponseIncomplete))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.over
+    }
+}

@@ -36,7 +36,7 @@ pub(crate) struct Route {
     /// Headers that every answer has.
     pub(crate) headers: HeaderMap,
     /// `Cache-Control` of good answers that have none.
-    pub(crate) cache_control: Option<HeaderValue>,
+    pub(crate) cache_control: HeaderValue,
     /// For an app's answers, if they are compressed.
     pub(crate) encoders: Option<Encoders>,
     /// Whether an app's answers get an etag.
@@ -108,16 +108,20 @@ impl Route {
 
     /// An answer with the headers that the route gives to all of its own.
     pub(crate) fn with_headers(&self, mut answer: Response) -> Response {
-        let good = respond::is_good(&answer);
-        let headers = answer.headers_mut();
-        if let Some(value) = self.cache_control.as_ref().filter(|_| good) {
-            headers.entry(header::CACHE_CONTROL).or_insert_with(|| value.clone());
+        if respond::is_good(&answer) || matches!(self.handler, Handler::Redirect(_)) {
+            answer = with_cache_control(answer, &self.cache_control);
         }
         for (name, value) in &self.headers {
-            headers.insert(name, value.clone());
+            answer.headers_mut().insert(name, value.clone());
         }
         answer
     }
+}
+
+/// An answer with this `Cache-Control`, unless it has one.
+pub(crate) fn with_cache_control(mut answer: Response, value: &HeaderValue) -> Response {
+    answer.headers_mut().entry(header::CACHE_CONTROL).or_insert_with(|| value.clone());
+    answer
 }
 
 /// What can be done with static files.

@@ -9,6 +9,12 @@ use myweb_run::config::json_schema;
 use myweb_run::{Control, Handover, LogThread, MyWeb, Source, Stop};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Gives memory back once it is not used for a while, from wherever in the heap;
+/// the system's keeps what many connections at the same time have taken
+/// (docs/architecture.md).
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let result = match Invocation::parse() {
         Invocation::Serve(source) => serve(source),

@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::config::plan::NO_CACHE;
 use crate::error::Refusal;
 use crate::files::Files;
-use crate::handler::{Route, reads};
+use crate::handler::{Route, reads, with_cache_control};
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::observe::{AccessLog, Visit};
@@ -118,7 +119,7 @@ impl TenantSite {
         if let Some(front) = self.front.as_ref().filter(|_| reads(&request.method))
             && let Some(response) = front.answer(&request.path, request)?
         {
-            return Ok(response);
+            return Ok(with_cache_control(response, &NO_CACHE));
         }
         let (route, found) = self.router.find(&request.path, &request.method)?;
         visit.route = Some(route.name.clone());

@@ -46,6 +46,8 @@ pub(crate) fn acceptor(certificates: CurrentCertificates) -> Result<TlsAcceptor,
         .map_err(|error| error.to_string())?;
     let resolver = Arc::new(Resolver(certificates));
     let mut config = config.with_no_client_auth().with_cert_resolver(resolver);
+    // Of what both can, the server picks: the order of a client is no better.
+    config.ignore_client_order = true;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = Ticketer::new().map_err(|error| error.to_string())?;
     Ok(TlsAcceptor::from(Arc::new(config)))

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use http::HeaderMap;
 
 use super::address::Address;
-use super::plan::{Clock, Plan, Proxies, RoutePlan, StaticPlan, Target, TenantPlan, TlsPlan};
+use super::plan::{
+    Clock, NO_CACHE, Plan, Proxies, RoutePlan, StaticPlan, Target, TenantPlan, TlsPlan,
+};
 use crate::error::StartError;
 use crate::hosts::HostPattern;
 use crate::limits::Limits;
@@ -152,7 +154,7 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
         limits: config.limits.clone(),
         target: target.clone(),
         headers: HeaderMap::new(),
-        cache_control: None,
+        cache_control: NO_CACHE,
         compress: true,
         etag: false,
         origin: origin.to_owned(),

@@ -84,6 +84,10 @@ pub(crate) enum Clock {
     Frozen,
 }
 
+/// `Cache-Control` where nothing else is said: what is stored is asked for again,
+/// else caches would guess how long it is good (RFC 9111 section 4.2.2).
+pub(crate) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
 /// A path pattern, its methods, and what answers.
 #[derive(Debug)]
 pub(crate) struct RoutePlan {
@@ -95,7 +99,7 @@ pub(crate) struct RoutePlan {
     /// Headers that every answer of the route has.
     pub(crate) headers: HeaderMap,
     /// `Cache-Control` of good answers that have none.
-    pub(crate) cache_control: Option<HeaderValue>,
+    pub(crate) cache_control: HeaderValue,
     /// Whether answers are compressed for clients that take them so.
     pub(crate) compress: bool,
     /// Whether an app's answers get an etag, and 304 where the client has them.

@@ -102,7 +102,11 @@ pub(super) const ROUTE: &[Key] = &[
     key("index", Kind::Texts, "files that answer for their directory; index.html if left out"),
     key("listing", Kind::Flag, "whether directories without an index are listed"),
     key("fallback", Kind::Text, "the path that is answered in place of what is not there"),
-    key("cache-control", Kind::Text, "this header, for good answers that have none"),
+    key(
+        "cache-control",
+        Kind::Text,
+        "this header, for good answers that have none; no-cache is the default",
+    ),
     key("compress", Kind::Flag, "whether answers are compressed; true is the default"),
     key("headers", Kind::Map("names of headers"), "headers that every answer of the route has"),
     key(

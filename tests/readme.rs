@@ -45,6 +45,7 @@ fn links_lead_to_files() {
         "README.md",
         "docs/architecture.md",
         "docs/configuration.md",
+        "docs/deploy/README.md",
         "docs/handlers.md",
         "docs/specification.md",
     ] {

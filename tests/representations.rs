@@ -56,7 +56,7 @@ fn decoded(answer: &Answer) -> Vec<u8> {
 }
 
 #[test]
-fn ranges_of_small_and_large_files_are_sent() {
+fn e16_ranges_of_small_and_large_files_are_sent() {
     let (small, large) = (letters(26), letters(300_000));
     let folder = folder(&[("small.txt", &small), ("large.bin", &large), ("empty", b"")]);
     let server = Server::start_in(folder.path(), &["--static", "."]);
@@ -93,7 +93,7 @@ fn ranges_of_small_and_large_files_are_sent() {
 }
 
 #[test]
-fn several_ranges_are_parts_and_too_many_are_the_whole() {
+fn e16_several_ranges_are_parts_and_too_many_are_the_whole() {
     let folder = folder(&[("a.txt", &letters(100))]);
     let server = Server::start_in(folder.path(), &["--static", "."]);
     let mut client = server.connect();
@@ -116,10 +116,19 @@ fn several_ranges_are_parts_and_too_many_are_the_whole() {
     let same = format!("Range: bytes={}\r\n", vec!["0-99"; 10_000].join(","));
     let answer = client.request("GET", "/a.txt", &same, b"");
     assert_eq!((answer.status, answer.body.len()), (206, 100));
+    // Ten thousand, of which fifty lie apart; and ones that overlap in any order.
+    let apart: Vec<String> = (0..10_000).map(|n| format!("{0}-{0}", 2 * (n % 50))).collect();
+    let apart = format!("Range: bytes={}\r\n", apart.join(","));
+    let answer = client.request("GET", "/a.txt", &apart, b"");
+    assert_eq!((answer.status, answer.body.len()), (200, 100));
+    for ranges in ["50-,-60,45-55", "99-99,0-98", "0-,-1,5-10"] {
+        let answer = client.request("GET", "/a.txt", &format!("Range: bytes={ranges}\r\n"), b"");
+        assert!(answer.status == 206 && answer.body.len() <= 100, "{ranges}: {answer:?}");
+    }
 }
 
 #[test]
-fn conditions_decide_what_is_sent() {
+fn e17_conditions_decide_what_is_sent() {
     let folder = folder(&[("a.txt", &letters(100))]);
     let server = Server::start_in(folder.path(), &["--static", "."]);
     let mut client = server.connect();
@@ -136,9 +145,56 @@ fn conditions_decide_what_is_sent() {
         ("Range: bytes=0-0\r\nIf-Range: \"other\"".to_owned(), 200),
         (format!("Range: bytes=0-0\r\nIf-Range: W/{etag}"), 200),
         (format!("Range: bytes=0-0\r\nIf-None-Match: {etag}"), 304),
+        (format!("If-Match: \"other\", {etag}"), 200),
+        (format!("If-Match: W/{etag}"), 412),
+        ("If-Match: *".to_owned(), 200),
+        (format!("If-Match: \"other\"\r\nIf-None-Match: {etag}"), 412),
+        (format!("If-Match: {etag}\r\nIf-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT"), 200),
+        ("Range: bytes=0-0\r\nIf-Range: Thu, 01 Jan 1970 00:00:00 GMT".to_owned(), 200),
+        ("Range: bytes=500-\r\nIf-Range: \"other\"".to_owned(), 200),
+        ("Range: bytes=500-\r\nIf-Match: \"other\"".to_owned(), 412),
     ] {
         let answer = client.request("GET", "/a.txt", &format!("{headers}\r\n"), b"");
         assert_eq!(answer.status, status, "{headers}");
+        assert_eq!(answer.header("etag"), Some(etag.as_str()), "{headers}");
+        let of_head = client.request("HEAD", "/a.txt", &format!("{headers}\r\n"), b"");
+        // A range is asked for by GET only.
+        let status = if headers.starts_with("Range") && status == 206 { 200 } else { status };
+        assert_eq!(of_head.status, status, "HEAD {headers}");
+    }
+}
+
+/// An answer's headers, without its status and date.
+fn headers(answer: &Answer) -> Vec<&str> {
+    let lines = answer.head.trim_end().lines().skip(1);
+    let mut lines: Vec<&str> = lines.filter(|line| !line.starts_with("date: ")).collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[test]
+fn e17_head_has_the_headers_of_get_and_all_forms_of_a_file_say_on_what_they_depend() {
+    let text = letters(5_000);
+    let folder = folder(&[("a.css", &text), ("b.js", &text), ("b.js.gz", b"x"), ("a.png", &text)]);
+    let server = Server::start_in(folder.path(), &["--static", "."]);
+    let mut client = server.connect();
+    for path in ["/a.css", "/b.js", "/a.png", "/none"] {
+        for accept in ["identity", "gzip", "br", "gzip;q=0, *;q=0.5", "identity;q=0"] {
+            let asked = format!("Accept-Encoding: {accept}\r\n");
+            let get = client.request("GET", path, &asked, b"");
+            let head = client.request("HEAD", path, &asked, b"");
+            assert_eq!((head.status, head.body.len()), (get.status, 0), "{path} {accept}");
+            assert_eq!(headers(&head), headers(&get), "{path} {accept}");
+            let vary = ["/a.css", "/b.js"].contains(&path).then_some("accept-encoding");
+            assert_eq!(get.header("vary"), vary, "{path} {accept}");
+            let Some(etag) = get.header("etag") else { continue };
+            // What is not sent again would have had the same tag, and depends on the same.
+            let known = format!("{asked}If-None-Match: {etag}\r\n");
+            let known = client.request("GET", path, &known, b"");
+            assert_eq!((known.status, known.header("etag")), (304, Some(etag)));
+            assert_eq!(known.header("vary"), vary, "{path} {accept}");
+            assert_eq!(known.header("content-length"), None, "{path} {accept}");
+        }
     }
 }
 
@@ -214,7 +270,7 @@ fn a_changed_file_is_noticed() {
 }
 
 #[test]
-fn a_file_that_becomes_shorter_while_it_is_sent_breaks_the_answer_off() {
+fn e16_a_file_that_becomes_shorter_while_it_is_sent_breaks_the_answer_off() {
     let folder = folder(&[("a.bin", &vec![7; 50 << 20])]);
     let server = Server::start_in(folder.path(), &["--static", "."]);
     let mut client = server.connect();

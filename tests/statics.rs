@@ -50,7 +50,7 @@ fn a_version_that_the_client_has_is_not_sent_again() {
 }
 
 #[test]
-fn nothing_outside_the_root_is_served() {
+fn e16_nothing_outside_the_root_is_served() {
     let folder = tempfile::tempdir().expect("a folder");
     let public = folder.path().join("public");
     fs::create_dir_all(public.join("sub")).expect("folders");
@@ -62,15 +62,53 @@ fn nothing_outside_the_root_is_served() {
     symlink("../secret", public.join("link")).expect("a link");
     symlink(folder.path(), public.join("up")).expect("a link");
     symlink("open", public.join("inner")).expect("a link");
+    symlink("/etc", public.join("etc")).expect("a link");
+    symlink("circle", public.join("circle")).expect("a link");
+    fs::write(public.join("sub/.env"), "secret").expect("a file");
+    fs::create_dir(public.join(".git")).expect("a folder");
+    fs::write(public.join(".git/config"), "secret").expect("a file");
     let made = std::process::Command::new("mkfifo").arg(public.join("fifo")).status();
     assert!(made.expect("mkfifo runs").success());
+    let _socket = std::os::unix::net::UnixListener::bind(public.join("socket")).expect("a socket");
+    // /dev/zero; who may not make devices has a link to it.
+    let device = public.join("device");
+    let made = std::process::Command::new("mknod").arg(&device).args(["c", "1", "5"]).output();
+    if !made.is_ok_and(|made| made.status.success()) {
+        symlink("/dev/zero", &device).expect("a link");
+    }
 
     let server = Server::start_in(folder.path(), &["--static", "public"]);
+    let before = std::time::Instant::now();
     assert_eq!(server.get("/open").text(), "open");
     assert_eq!(server.get("/inner").text(), "open");
     for path in [
         "/link",
+        "/link/",
+        "/up",
+        "/up/",
         "/up/secret",
+        "/up/public/open",
+        "/etc/passwd",
+        "/circle",
+        "/circle/",
+        "/device",
+        "/socket",
+        "/sub/.env",
+        "/.git/config",
+        "/.git/",
+        "/%2egit/config",
+        "/sub/../open",
+        "/./open",
+        "/sub//../../secret",
+        "/%2e%2e%2fsecret",
+        "/.%2e/secret",
+        "/%252e%252e/secret",
+        "/..%5csecret",
+        "/..\\secret",
+        "/sub%2f..%2f..%2fsecret",
+        "/open%2f",
+        "/open%0a",
+        "/%ff",
         "/.hidden",
         "/sub",
         "/sub/",
@@ -88,6 +126,8 @@ fn nothing_outside_the_root_is_served() {
         assert!([400, 404].contains(&answer.status), "{path}: {}", answer.status);
         assert!(!answer.text().contains("secret"), "{path}");
     }
+    // Nothing of it was waited for: a FIFO that nobody writes to, a device without end.
+    assert!(before.elapsed() < std::time::Duration::from_secs(10));
 }
 
 #[test]

@@ -4,7 +4,7 @@ pub mod process;
 pub mod tls;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -41,10 +41,15 @@ pub fn blocks(page: &str, language: &str) -> Vec<String> {
     starts.map(|rest| rest.split("```").next().unwrap_or(rest).to_owned()).collect()
 }
 
+/// Of a server without TCP.
+const NO_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 /// The real binary on a port that it picked, ended when dropped.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
+    /// Where it says that it listens.
+    pub listening: Vec<String>,
     log: Mutex<Receiver<String>>,
 }
 
@@ -63,12 +68,13 @@ impl Server {
     pub fn start_by(command: &mut Command, arguments: &[&str]) -> Server {
         let here = ["--addr", "127.0.0.1:0"];
         let here = if arguments.contains(&"--addr") { &[][..] } else { &here[..] };
-        let mut child = command
-            .args(here)
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
+        Server::start_at(command.args(here).args(arguments), 1)
+    }
+
+    /// Starts a command whose arguments or file name so many listeners; the
+    /// server's address is that of the first over TCP.
+    pub fn start_at(command: &mut Command, listeners: usize) -> Server {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the server starts");
         let stderr = child.stderr.take().expect("standard error is piped");
         let (sender, log) = channel();
         std::thread::spawn(move || {
@@ -78,10 +84,23 @@ impl Server {
                 }
             }
         });
-        let first = log.recv_timeout(PATIENCE).expect("the server says where it listens");
-        let (_, address) = first.split_once("://").expect(&first);
-        let address = address.parse().expect("an address");
-        Server { child, address, log: Mutex::new(log) }
+        let mut server =
+            Server { child, address: NO_ADDRESS, listening: Vec::new(), log: Mutex::new(log) };
+        while server.listening.len() < listeners {
+            let line = server.next_line().expect("the server says where it listens");
+            match line.strip_prefix("listening on ") {
+                Some(address) => server.listening.push(address.to_owned()),
+                None => assert!(line.contains(" WARN "), "{line}"),
+            }
+        }
+        let mut tcp = server.listening.iter().filter_map(|line| line.split_once("://"));
+        server.address = tcp.find_map(|(_, text)| text.parse().ok()).unwrap_or(NO_ADDRESS);
+        server
+    }
+
+    /// The next line of the log.
+    fn next_line(&self) -> Option<String> {
+        self.log.lock().expect("no reader panicked").recv_timeout(PATIENCE).ok()
     }
 
     pub fn connect(&self) -> Client {

@@ -1,5 +1,7 @@
 //! TLS: certificates by host, and what is said to clients with and without.
 
+mod handshakes;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -131,20 +133,6 @@ fn requests_without_tls_are_sent_on_to_it() {
     let answer = client.read_answer().expect("an answer");
     assert_eq!(answer.status, 308);
     assert_eq!(answer.header("location"), Some("https://a.example/sayhello?x"));
-}
-
-#[test]
-fn e15_a_handshake_that_does_not_end_is_ended() {
-    let tls = ["--tls", "self-signed", "--max-handshake-time", "300ms"];
-    let server = Server::start(&[&["--app", &guest("hello")], &tls[..]].concat());
-    for part in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
-        let mut client = server.connect();
-        client.send(part);
-        assert!(client.is_closed(), "{part:?}");
-    }
-    let mut client = server.connect();
-    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    while !client.is_closed() {}
 }
 
 #[test]

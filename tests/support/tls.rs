@@ -10,7 +10,7 @@ use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::{Client, PATIENCE};
+use super::PATIENCE;
 
 /// A connection over TLS.
 pub type Stream = StreamOwned<ClientConnection, TcpStream>;
@@ -47,6 +47,18 @@ impl Authority {
 
     /// Begins TLS on a connection.
     pub fn over(&self, stream: TcpStream, host: &str, protocols: &[&str]) -> Stream {
+        self.resume(stream, host, Arc::new(self.config(protocols)))
+    }
+
+    /// The same with what is kept of sessions before.
+    pub fn resume(&self, stream: TcpStream, host: &str, config: Arc<ClientConfig>) -> Stream {
+        let host = ServerName::try_from(host.to_owned()).expect("a host");
+        let session = ClientConnection::new(config, host).expect("a session");
+        StreamOwned::new(session, stream)
+    }
+
+    /// What a client trusts and offers.
+    pub fn config(&self, protocols: &[&str]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).expect("an authority");
         let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
@@ -54,14 +66,6 @@ impl Authority {
             .expect("versions");
         let mut config = config.with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let host = ServerName::try_from(host.to_owned()).expect("a host");
-        let session = ClientConnection::new(Arc::new(config), host).expect("a session");
-        StreamOwned::new(session, stream)
-    }
-
-    /// A client of HTTP/1.1.
-    #[allow(dead_code, reason = "for the tests of upgrades")]
-    pub fn client(&self, address: SocketAddr, host: &str) -> Client {
-        Client::over(self.connect(address, host, &["http/1.1"]))
+        config
     }
 }

@@ -20,6 +20,10 @@ const BODY: (usize, usize) = (1, 8 << 10);
 /// SECURITY: a guest may begin as many as it has handles for, and leave them.
 const FURTHER_BODY: (usize, usize) = (1, 256);
 
+/// What is taken at once of a body of 0.3, which holds only what is on its way:
+/// three of these.
+const CHUNK: usize = 64 << 10;
+
 impl Fetch {
     /// A request is served from now on.
     pub(crate) fn start(&mut self) {
@@ -68,9 +72,8 @@ impl WasiHttpHooks for Fetch {
         self.room().1
     }
 
-    /// In 0.3 a body holds one chunk, once it is sent.
     fn p3_outgoing_body_chunk_size(&mut self) -> usize {
-        FIRST_BODY.1
+        CHUNK
     }
 }
 

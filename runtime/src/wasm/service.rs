@@ -1,6 +1,7 @@
 //! A request's way through a component of `wasi:http`: both bodies are streams,
 //! and the guest goes on after it has set the head of its answer.
 
+mod eager;
 mod fate;
 mod handler;
 mod outgoing;

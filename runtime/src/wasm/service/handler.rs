@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p3::{Request as GuestRequest, Response as GuestResponse};
 use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView};
 
+use super::eager::Eager;
 use super::{Given, Set, incoming};
 use crate::error::GuestError;
 use crate::request::{Request, Upload};
@@ -28,8 +30,9 @@ type Results = (Result<Resource<GuestResponse>, ErrorCode>,);
 /// What became of a request's body.
 type Received = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
-/// Frames that wait for the client. Each is as large as a write of the guest may
-/// be (`capability/fetch.rs`).
+/// Frames that wait for the client, beside one on its way to them and one on its
+/// way out of the store; each is as large as `capability/fetch.rs` says. A small
+/// answer has room, so that its guest need not wait.
 const FRAMES: usize = 1;
 
 /// Serves a request with an instance. It goes back to the pool only if all went
@@ -48,10 +51,10 @@ pub(super) async fn run(
     let _logging = Logging::start(&output, app, route, request);
     instance.begin();
     let function = instance.function;
-    let handled = instance
+    let run = instance
         .store
-        .run_concurrent(async |store| handle(store, function, request, upload, set).await)
-        .await;
+        .run_concurrent(async |store| handle(store, function, request, upload, set).await);
+    let handled = Eager::new(run).await;
     handled.flatten().map_err(|error| instance.explain(&error))?;
     let reusable = instance.store.data_mut().end();
     running.end();
@@ -88,11 +91,10 @@ async fn handle(
     match answer {
         Ok(answer) => {
             let (head, body) = answer.into_parts();
-            let (frames, pumped) = mpsc::channel(FRAMES);
-            let pumped = Pumped { frames: pumped, over: false }.boxed_unsync();
+            let (pump, pumped) = pump();
             // Nobody waits for the answer to a request that is refused.
-            let _ = set.send(Ok(http::Response::from_parts(head, pumped)));
-            tokio::join!(pump(body, frames), idle);
+            let _ = set.send(Ok(http::Response::from_parts(head, pumped.boxed_unsync())));
+            tokio::join!(pump.run(body), idle);
         }
         Err(code) => {
             let _ = set.send(Err(code));
@@ -103,22 +105,35 @@ async fn handle(
 }
 
 /// Moves a body to whoever takes it, with its end.
-async fn pump(mut body: WasiBody, frames: mpsc::Sender<Option<Result<Frame<Bytes>, Error>>>) {
-    loop {
-        let frame = body.frame().await;
-        let is_last = !matches!(frame, Some(Ok(_)));
-        // When the client has left, the guest is told: its stream is dropped.
-        if frames.send(frame).await.is_err() || is_last {
-            return;
-        }
-    }
+struct Pump {
+    frames: mpsc::Sender<Result<Frame<Bytes>, Error>>,
+    ended: Arc<AtomicBool>,
 }
 
-/// The other end: it ends only if the body did. A store that is dropped closes
+/// What comes out. It ends only if the body did: a store that is dropped closes
 /// what its guest wrote to as if that were the end.
 struct Pumped {
-    frames: mpsc::Receiver<Option<Result<Frame<Bytes>, Error>>>,
-    over: bool,
+    frames: mpsc::Receiver<Result<Frame<Bytes>, Error>>,
+    ended: Arc<AtomicBool>,
+}
+
+fn pump() -> (Pump, Pumped) {
+    let (sender, frames) = mpsc::channel(FRAMES);
+    let ended = Arc::new(AtomicBool::new(false));
+    (Pump { frames: sender, ended: ended.clone() }, Pumped { frames, ended })
+}
+
+impl Pump {
+    async fn run(self, mut body: WasiBody) {
+        while let Some(frame) = body.frame().await {
+            let broken = frame.is_err();
+            // When the client has left, the guest is told: its stream is dropped.
+            if self.frames.send(frame).await.is_err() || broken {
+                return;
+            }
+        }
+        self.ended.store(true, SeqCst);
+    }
 }
 
 impl Body for Pumped {
@@ -129,15 +144,10 @@ impl Body for Pumped {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if self.over {
-            return Poll::Ready(None);
+        match ready!(self.frames.poll_recv(cx)) {
+            None if self.ended.load(SeqCst) => Poll::Ready(None),
+            None => Poll::Ready(Some(Err(Error::HttpResponseIncomplete))),
+            frame => Poll::Ready(frame),
         }
-        let frame = ready!(self.frames.poll_recv(cx));
-        self.over = !matches!(frame, Some(Some(Ok(_))));
-        Poll::Ready(frame.unwrap_or(Some(Err(Error::HttpResponseIncomplete))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.over
     }
 }

@@ -228,7 +228,7 @@ fn config(site: &Site) -> String {
     };
     let misbehave = site.test_guest("misbehave");
     let exact = format!("cpu = \"{CPU_MS}ms\", wall = \"{WALL_MS}ms\", memory = \"16MiB\"");
-    "listen = [\"127.0.0.1:0\"]\nlimits = { connections = 15000 }\n\
+    "listen = [\"127.0.0.1:0\"]\nlimits = { connections = 15000, client-connections = 15000 }\n\
                 access-log = { path = \"access.log\" }\n"
         .to_owned()
         + &tenant("victim", &site.guest("hello"), "")

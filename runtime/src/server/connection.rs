@@ -87,7 +87,7 @@ async fn try_serve(
     let Some(_place) = context.addresses.take(counted, limits.client_connections) else {
         return Err(io::Error::other("too many connections from one address"));
     };
-    stream.prepare()?;
+    stream.prepare(limits.send_time)?;
     let stream = Timed::new(stream, limits.send_time, limits.transfer_rate);
     // 3. TLS, with a deadline of its own. Each step is boxed: what a connection
     //    needs for a step is not kept while it waits in the next.

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -34,14 +35,29 @@ impl Stream {
         }
     }
 
-    /// Lets what is written be sent at once, and little wait in the system.
-    pub(super) fn prepare(&self) -> io::Result<()> {
+    /// Lets what is written be sent at once, and little wait in the system. The
+    /// connection breaks off when the client takes nothing for so long, also of
+    /// what was written before.
+    pub(super) fn prepare(&self, send_time: Duration) -> io::Result<()> {
         if let Stream::Tcp(stream) = self {
             stream.set_nodelay(true)?;
             #[cfg(target_os = "linux")]
-            SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)?;
+            {
+                let socket = SockRef::from(stream);
+                socket.set_tcp_notsent_lowat(UNSENT)?;
+                socket.set_tcp_user_timeout(Some(send_time))?;
+            }
         }
         Ok(())
+    }
+
+    /// Throws away what the client has not taken, once this is closed. The system
+    /// would go on offering it, for as long as the client likes.
+    pub(super) fn forget_unsent(&self) {
+        if let Stream::Tcp(stream) = self {
+            // If it cannot be done, the socket is broken already.
+            let _ = stream.set_zero_linger();
+        }
     }
 
     /// Writes what there is room for at this moment, whether or not the system

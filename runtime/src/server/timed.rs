@@ -87,6 +87,7 @@ impl Timed {
                 }
             }
             if pace.is_late(self.send_time, self.rate) {
+                self.stream.forget_unsent();
                 let late = "the client takes its answer too slowly";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, late)));
             }

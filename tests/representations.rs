@@ -322,7 +322,7 @@ fn a_route_says_how_its_files_are_served() {
     assert!(listing.text().contains("<a href=\"./a%20b%3C.txt\">a b&lt;.txt</a>"));
     assert!(!listing.text().contains("hidden"), "{}", listing.text());
     let script = server.get("/spa/app.js");
-    assert_eq!((script.text(), script.header("cache-control")), ("js", Some("no-cache")));
+    assert_eq!((script.text(), script.header("cache-control")), ("js", Some("max-age=0")));
     let deep = server.get("/spa/users/7");
     assert_eq!((deep.status, deep.text()), (200, "spa"));
     let missing = server.get("/site/none");

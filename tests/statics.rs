@@ -14,7 +14,7 @@ fn html_is_in_front_of_the_app_and_at_static() {
         let answer = server.get(path);
         assert_eq!(answer.status, 200, "{path}");
         assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
-        assert_eq!(answer.header("cache-control"), Some("no-cache"), "{path}");
+        assert_eq!(answer.header("cache-control"), Some("max-age=0"), "{path}");
         assert!(answer.body == page, "{path}");
     }
     assert_eq!(server.get("/sayhello").text(), "Hello, world!\n");

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::plan::NO_CACHE;
+use crate::config::plan::NEVER_FRESH;
 use crate::error::Refusal;
 use crate::files::Files;
 use crate::handler::{Route, reads, with_cache_control};
@@ -119,7 +119,7 @@ impl TenantSite {
         if let Some(front) = self.front.as_ref().filter(|_| reads(&request.method))
             && let Some(response) = front.answer(&request.path, request)?
         {
-            return Ok(with_cache_control(response, &NO_CACHE));
+            return Ok(with_cache_control(response, &NEVER_FRESH));
         }
         let (route, found) = self.router.find(&request.path, &request.method)?;
         visit.route = Some(route.name.clone());

@@ -8,7 +8,7 @@ use http::HeaderMap;
 
 use super::address::Address;
 use super::plan::{
-    Clock, NO_CACHE, Plan, Proxies, RoutePlan, StaticPlan, Target, TenantPlan, TlsPlan,
+    Clock, NEVER_FRESH, Plan, Proxies, RoutePlan, StaticPlan, Target, TenantPlan, TlsPlan,
 };
 use crate::error::StartError;
 use crate::hosts::HostPattern;
@@ -154,7 +154,7 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
         limits: config.limits.clone(),
         target: target.clone(),
         headers: HeaderMap::new(),
-        cache_control: NO_CACHE,
+        cache_control: NEVER_FRESH,
         compress: true,
         etag: false,
         origin: origin.to_owned(),

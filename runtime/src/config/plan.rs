@@ -86,7 +86,7 @@ pub(crate) enum Clock {
 
 /// `Cache-Control` where nothing else is said: what is stored is asked for again,
 /// else caches would guess how long it is good (RFC 9111 section 4.2.2).
-pub(crate) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+pub(crate) const NEVER_FRESH: HeaderValue = HeaderValue::from_static("max-age=0");
 
 /// A path pattern, its methods, and what answers.
 #[derive(Debug)]

@@ -105,7 +105,7 @@ pub(super) const ROUTE: &[Key] = &[
     key(
         "cache-control",
         Kind::Text,
-        "this header, for good answers that have none; no-cache is the default",
+        "this header, for good answers that have none; max-age=0 is the default",
     ),
     key("compress", Kind::Flag, "whether answers are compressed; true is the default"),
     key("headers", Kind::Map("names of headers"), "headers that every answer of the route has"),

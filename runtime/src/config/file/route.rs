@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 
 use super::{Reader, texts};
 use crate::config::pattern;
-use crate::config::plan::{NO_CACHE, RoutePlan, StaticPlan, Target};
+use crate::config::plan::{NEVER_FRESH, RoutePlan, StaticPlan, Target};
 use crate::config::reader::{Item, Section};
 use crate::config::schema;
 use crate::limits::Limits;
@@ -32,7 +32,7 @@ impl Reader<'_> {
                 .iter()
                 .filter_map(|(name, item)| header(name, item))
                 .collect(),
-            cache_control: section.text("cache-control", header_value).unwrap_or(NO_CACHE),
+            cache_control: section.text("cache-control", header_value).unwrap_or(NEVER_FRESH),
             compress: flag(section, "compress").unwrap_or(true),
             etag: flag(section, "etag").unwrap_or(false),
             limits: self.limits(section, Scope::Route, defaults),

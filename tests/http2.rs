@@ -33,7 +33,7 @@ const END_HEADERS: u8 = 4;
 const CALM: u32 = 11;
 
 /// A connection on which frames are sent as they are.
-struct Frames {
+pub struct Frames {
     wire: Box<dyn Wire>,
     /// What has come and was not asked for yet.
     kept: VecDeque<Frame>,
@@ -54,7 +54,7 @@ impl Frames {
         Frames::over(Box::new(stream))
     }
 
-    fn over(stream: Box<dyn Wire>) -> Frames {
+    pub fn over(stream: Box<dyn Wire>) -> Frames {
         let mut frames = Frames { wire: stream, kept: VecDeque::new() };
         frames.send(PREFACE);
         frames.frame(SETTINGS, 0, 0, NO_TABLE);
@@ -114,12 +114,12 @@ impl Frames {
     }
 
     /// The status of a stream's answer; 0 if the stream is reset instead.
-    fn status(&mut self, stream: u32) -> Option<u16> {
+    pub fn status(&mut self, stream: u32) -> Option<u16> {
         let (kind, _, _, payload) = self.next_of(stream, &[HEADERS, RST_STREAM])?;
         if kind == RST_STREAM { Some(0) } else { Some(status_in(&payload)) }
     }
 
-    fn get(&mut self, stream: u32, path: &str) {
+    pub fn get(&mut self, stream: u32, path: &str) {
         self.frame(HEADERS, END_STREAM | END_HEADERS, stream, &head(path));
     }
 }

@@ -13,6 +13,8 @@ mod deploy;
 mod guests;
 mod hostile;
 mod http2;
+mod idle;
+mod judges;
 mod listeners;
 mod outside;
 mod proxies;

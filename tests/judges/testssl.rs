@@ -37,6 +37,21 @@ compress = false
 headers = { X-Content-Type-Options = "nosniff", Content-Security-Policy = "default-src 'self'" }
 "#;
 
+/// Checks that testssl.sh loses at times: its client leaves at once after the
+/// handshake, and on a busy machine before the ticket of TLS 1.3 is there.
+/// `tls/handshakes.rs` goes on with a session.
+const RACES: [&str; 2] = ["sessionresumption_ticket", "sessionresumption_ID"];
+
+/// Whether a finding is of severity LOW or above, or says that a check failed.
+fn is_bad(finding: &Value) -> bool {
+    let text = |key: &str| finding[key].as_str().unwrap_or_default();
+    match text("severity") {
+        "OK" | "INFO" => false,
+        "WARN" => !RACES.contains(&text("id")),
+        _ => true,
+    }
+}
+
 fn openssl(folder: &Path, arguments: &[&str]) {
     let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
     let output = Command::new("openssl")
@@ -80,9 +95,6 @@ fn e15_testssl_finds_nothing_to_mend() {
     for id in ["TLS1_3", "cipher_order", "cert_chain_of_trust", "heartbleed", "BREACH", "RC4"] {
         assert!(judged(id), "{id} was not looked at: {printed}");
     }
-    let bad: Vec<&Value> = findings
-        .iter()
-        .filter(|finding| !["OK", "INFO"].contains(&finding["severity"].as_str().unwrap_or("")))
-        .collect();
+    let bad: Vec<&Value> = findings.iter().filter(|finding| is_bad(finding)).collect();
     assert!(bad.is_empty(), "{bad:#?}");
 }

@@ -5,6 +5,7 @@
 mod load;
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use crate::support::process::pass;
 use crate::support::tls::Authority;
-use crate::support::{BINARY, Server, guest, test_guest, wait_for};
+use crate::support::{BINARY, Client, PATIENCE, Server, guest, test_guest, wait_for};
 use load::Load;
 
 const HOST: &str = "a.example";
@@ -159,6 +160,39 @@ fn d6_a_stop_under_load_loses_no_request() {
 #[ignore = "takes minutes: with `cargo xtask test --long`"]
 fn d6_a_hundred_stops_under_load_lose_no_request() {
     stop_under_load(100);
+}
+
+#[test]
+fn d6_what_waits_to_be_accepted_is_answered_before_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.sock");
+    let unix = format!("unix:{}", path.display());
+    for listen in ["127.0.0.1:0", &unix] {
+        let arguments = ["--app", &guest("hello"), "--addr", listen];
+        let mut server = Server::start_by(&mut Command::new(BINARY), &arguments);
+        // While it stands still, clients connect and ask, and it is told to stop.
+        server.signal("STOP");
+        let mut clients: Vec<Client> = (0..100)
+            .map(|_| match listen {
+                "127.0.0.1:0" => server.connect(),
+                _ => {
+                    let stream = UnixStream::connect(&path).expect("a place");
+                    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+                    Client::over(stream)
+                }
+            })
+            .collect();
+        for client in &mut clients {
+            client.send(b"GET /sayhello HTTP/1.1\r\nHost: a\r\n\r\n");
+        }
+        server.signal("TERM");
+        server.signal("CONT");
+        for client in &mut clients {
+            let answer = client.read_answer().expect("an answer");
+            assert_eq!(answer.text(), "Hello, world!\n", "{listen}");
+        }
+        assert_eq!(server.wait().code(), Some(0));
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use tokio_rustls::TlsAcceptor;
 
 use crate::body::Observed;
+use crate::capability::keyvalue::Stores;
 use crate::compress::Encoders;
 use crate::config::address::Address;
 use crate::config::plan::Proxies;
@@ -110,7 +111,8 @@ impl MyWeb {
         machine::fit(&mut limits)?;
         let engines = Engines::new(&limits)?;
         let cache = Arc::new(FileCache::new(limits.file_cache));
-        let files = ForFiles { cache, encoders: Encoders::default() };
+        let files =
+            ForFiles { cache, encoders: Encoders::default(), stores: Stores::default() };
         let loaded = site::load(&plan, &engines, &logs, &files, None)?;
         let site = ArcSwap::from_pointee(loaded.site);
         let certificates = Arc::new(ArcSwap::from_pointee(loaded.certificates));
@@ -149,6 +151,7 @@ impl MyWeb {
     /// An address is not valid, not of this machine, or in use.
     pub async fn bind(self) -> Result<Bound, StartError> {
         let listeners = Listeners::bind(&self.listen).await?;
+        self.shared.files.stores.open();
         let certificates = self.shared.certificates.clone();
         let tls = listeners.have_tls().then(|| tls::acceptor(certificates));
         let tls = tls.transpose().map_err(StartError::Engine)?;

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Config, DEFAULT_ADDRESS, Mount, Overrides, Source, TlsSource};
+use crate::config::{
+    Config, DEFAULT_ADDRESS, Mount, Overrides, Source, TlsSource, bucket_name,
+};
 use crate::limits::Limits;
 use crate::limits::keys::KEYS;
 
@@ -61,10 +63,17 @@ struct Serve {
     /// Let the apps read and send the files in DIR.
     #[arg(long, value_name = "DIR", env = "MYWEB_FILES")]
     files: Option<PathBuf>,
+    /// Let the apps open a bucket of key-value data. Repeatable.
+    #[arg(long, value_name = "BUCKET", env = "MYWEB_KEYVALUE", value_delimiter = ',',
+          value_parser = bucket_name)]
+    keyvalue: Vec<String>,
+    /// Keep what the server makes in DIR [default for key-value data: ./state]
+    #[arg(long, value_name = "DIR", env = "MYWEB_STATE")]
+    state: Option<PathBuf>,
     /// Serve the tenants of a configuration file. ./myweb.toml is found by itself
     /// when nothing else is said.
     #[arg(long, value_name = "FILE", env = "MYWEB_CONFIG",
-          conflicts_with_all = ["apps", "handlers", "statics", "files", "reuse"])]
+          conflicts_with_all = ["apps", "handlers", "statics", "files", "keyvalue", "reuse"])]
     config: Option<PathBuf>,
     /// Listen here, or at unix:PATH, or where systemd says; port 0 picks a free one
     /// [default: 127.0.0.1:7788]
@@ -163,7 +172,7 @@ impl Serve {
         let found = Some(PathBuf::from(FILE)).filter(|file| nothing && Path::exists(file));
         if let Some(path) = self.config.or(found) {
             let self_signed = self.tls == Some(TlsSource::SelfSigned);
-            let overrides = Overrides { listen: self.addr, self_signed, limits };
+            let overrides = Overrides { listen: self.addr, self_signed, state: self.state, limits };
             return Source::File { path, overrides, watch: self.watch };
         }
         let mut config = Config {
@@ -173,6 +182,8 @@ impl Serve {
             handlers: self.handlers,
             statics: self.statics,
             files: self.files,
+            keyvalue: self.keyvalue,
+            state: self.state,
             reuse: self.reuse.unwrap_or(1),
             watch: self.watch,
             limits: Limits::default(),

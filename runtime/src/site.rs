@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::plan::NEVER_FRESH;
+use crate::capability::config::Values;
+use crate::capability::keyvalue::Place;
+use crate::config::plan::{GrantsPlan, NEVER_FRESH};
 use crate::error::Refusal;
 use crate::files::Files;
 use crate::handler::{Route, reads, with_cache_control};
@@ -61,7 +63,11 @@ struct AppKey {
     tenant: String,
     limits: Limits,
     reuse: u32,
-    files: Option<PathBuf>,
+    grants: GrantsPlan,
+    /// Where its key-value data is.
+    store: Place,
+    /// What its configuration and environment were read as.
+    values: (Values, Values),
 }
 
 impl Site {

@@ -24,15 +24,23 @@
 //! | fail | [`Error`], with `?` |
 //! | answer many paths from one component | [`Router`] |
 //! | send or read granted files | [`files`] |
+//! | keep data | [`keyvalue`] |
+//! | read the configuration | [`config`] |
+//! | write to the log | [`log`] |
 
+pub mod config;
 mod env;
 mod error;
 pub mod files;
 mod into_response;
+pub mod keyvalue;
+pub mod log;
 mod response;
 mod router;
 mod uri;
 
+#[cfg(target_arch = "wasm32")]
+mod capabilities;
 #[cfg(target_arch = "wasm32")]
 mod export;
 

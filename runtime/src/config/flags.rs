@@ -8,7 +8,8 @@ use http::HeaderMap;
 
 use super::address::Address;
 use super::plan::{
-    Clock, NEVER_FRESH, Plan, Proxies, RoutePlan, StaticPlan, Target, TenantPlan, TlsPlan,
+    Clock, GrantsPlan, NEVER_FRESH, Plan, Proxies, RoutePlan, STATE, StaticPlan, StorePlan, Target,
+    TenantPlan, TlsPlan,
 };
 use crate::error::StartError;
 use crate::hosts::HostPattern;
@@ -31,6 +32,11 @@ pub struct Config {
     pub statics: Vec<Mount>,
     /// The files that the apps may read and send.
     pub files: Option<PathBuf>,
+    /// The buckets of key-value data that the apps may open.
+    pub keyvalue: Vec<String>,
+    /// Where the server keeps what it makes; `state` for key-value data if nothing
+    /// is said.
+    pub state: Option<PathBuf>,
     /// Requests that one instance serves, one after the other; 1 is fresh.
     pub reuse: u32,
     /// Whether changed components are loaded while serving.
@@ -48,6 +54,8 @@ impl Default for Config {
             handlers: None,
             statics: Vec::new(),
             files: None,
+            keyvalue: Vec::new(),
+            state: None,
             reuse: 1,
             watch: false,
             limits: Limits::default(),
@@ -96,7 +104,12 @@ pub(super) fn resolve(
 ) -> Result<Plan, StartError> {
     let mut mounts: Vec<Mounted> = Vec::new();
     let mut problems = Vec::new();
-    let app = |path| Target::App { path, reuse: config.reuse, files: config.files.clone() };
+    let grants = GrantsPlan {
+        files: config.files.clone(),
+        keyvalue: config.keyvalue.iter().cloned().collect(),
+        ..GrantsPlan::default()
+    };
+    let app = |path| Target::App { path, reuse: config.reuse, grants: grants.clone() };
     let files = |path| Target::Files(StaticPlan::new(path));
     let mut add =
         |flag, mount: &Mount, target: &dyn Fn(PathBuf) -> Target| match normal(&mount.prefix) {
@@ -183,6 +196,8 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
             redirect: false,
             origin: "--tls".to_owned(),
         }),
+        keyvalue: StorePlan::Directory(config.state.clone().unwrap_or_else(|| STATE.into())),
+        origin: "--keyvalue".to_owned(),
         error_pages: Vec::new(),
     };
     Plan {

@@ -1,12 +1,14 @@
 //! From a plan to a site: opens and compiles what the plan names. All that
 //! fails is told at once.
 
+mod grants;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{AppKey, Shown, Site, TenantSite};
-use crate::capability::files::GrantedFiles;
+use crate::capability::keyvalue::Stores;
 use crate::compress::Encoders;
 use crate::config::Plan;
 use crate::config::address::Address;
@@ -24,11 +26,13 @@ use crate::tenant::Tenant;
 use crate::tls::{self, Certificates};
 use crate::units::Bytes;
 use crate::wasm::{App, Component, Engines};
+use grants::OfTenant;
 
-/// What all static files and bodies share, as long as the server runs.
+/// What all static files, bodies and apps share, as long as the server runs.
 pub(crate) struct ForFiles {
     pub(crate) cache: Arc<FileCache>,
     pub(crate) encoders: Encoders,
+    pub(crate) stores: Stores,
 }
 
 /// A site, and what of it is the old one's because the new one is broken.
@@ -106,10 +110,11 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn tenant(&mut self, plan: &TenantPlan, https: u16) -> TenantSite {
         let tenant = self.owner(plan);
+        let keyvalue = self.keyvalue(plan, &tenant);
         let mut router = Router::new();
         let mut limits: Vec<Arc<Limits>> = vec![tenant.limits.clone()];
         for route in &plan.routes {
-            let Some(handler) = self.handler(route, &tenant) else { continue };
+            let Some(handler) = self.handler(route, &tenant, &keyvalue) else { continue };
             let same = limits.iter().find(|limits| ***limits == route.limits).cloned();
             let limits = same.unwrap_or_else(|| {
                 limits.push(Arc::new(route.limits.clone()));
@@ -180,7 +185,12 @@ impl Loader<'_> {
         }
     }
 
-    fn handler(&mut self, route: &RoutePlan, tenant: &Arc<Tenant>) -> Option<Handler> {
+    fn handler(
+        &mut self,
+        route: &RoutePlan,
+        tenant: &Arc<Tenant>,
+        keyvalue: &OfTenant,
+    ) -> Option<Handler> {
         match &route.target {
             Target::Files(plan) => {
                 let files = self.files(plan, route.compress, &route.origin)?;
@@ -189,7 +199,7 @@ impl Loader<'_> {
             Target::Redirect { to, status } => {
                 Some(Handler::Redirect(Arc::new(Redirect::new(to.clone(), *status))))
             }
-            Target::App { path, reuse, files } => {
+            Target::App { path, reuse, grants } => {
                 let component = self.component(path, &route.origin)?;
                 let (least, most) = (component.least_memory(), route.limits.memory);
                 let most = most.min(tenant.limits.tenant_memory);
@@ -203,19 +213,15 @@ impl Loader<'_> {
                     ));
                     return None;
                 }
-                let granted = match files {
-                    Some(path) => {
-                        let plan = StaticPlan::new(path.clone());
-                        GrantedFiles::of(self.root(&plan, &route.origin)?)
-                    }
-                    None => GrantedFiles::default(),
-                };
+                let granted = self.grants(grants, keyvalue, &route.origin)?;
                 let key = AppKey {
                     content: component.content,
                     tenant: tenant.name.to_string(),
                     limits: route.limits.clone(),
                     reuse: *reuse,
-                    files: files.clone(),
+                    grants: grants.clone(),
+                    store: keyvalue.place.clone(),
+                    values: (granted.config.clone(), granted.env.clone()),
                 };
                 let before = self.before.and_then(|site| site.apps.get(&key));
                 let before = before.filter(|app| Arc::ptr_eq(&app.tenant, tenant)).cloned();

@@ -11,7 +11,7 @@ use super::instance::Instance;
 use super::meter;
 use super::pool::Pool;
 use super::world::World;
-use crate::capability::files::GrantedFiles;
+use crate::capability::Grants;
 use crate::error::GuestError;
 use crate::limits::Limits;
 use crate::request::Request;
@@ -24,7 +24,7 @@ pub(crate) struct App {
     pub(super) component: Arc<Component>,
     pub(crate) tenant: Arc<Tenant>,
     pub(super) limits: Arc<Limits>,
-    pub(super) files: GrantedFiles,
+    pub(super) grants: Grants,
     pub(super) pool: Arc<Pool>,
 }
 
@@ -33,12 +33,12 @@ impl App {
     pub(crate) fn new(
         component: Arc<Component>,
         limits: Arc<Limits>,
-        files: GrantedFiles,
+        grants: Grants,
         reuse: u32,
         tenant: Arc<Tenant>,
     ) -> App {
         let pool = component.engine.pools.add(Pool::new(reuse, tenant.clone()));
-        App { component, tenant, limits, files, pool }
+        App { component, tenant, limits, grants, pool }
     }
 
     /// Whether requests and answers are streams: then [`App::serve`] answers.

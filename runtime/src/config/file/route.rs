@@ -89,15 +89,10 @@ impl Reader<'_> {
                 number.ok_or_else(|| "write 1 for fresh instances, or more".to_owned())
             })
         });
-        let grants = section.section("grants");
-        let files = grants.and_then(|grants| {
-            grants.only(schema::GRANTS);
-            self.path(&grants, "files")
-        });
         Target::App {
             path: self.path(section, "app").unwrap_or_default(),
             reuse: reuse.unwrap_or(1),
-            files,
+            grants: self.grants(section),
         }
     }
 

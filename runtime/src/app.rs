@@ -111,8 +111,7 @@ impl MyWeb {
         machine::fit(&mut limits)?;
         let engines = Engines::new(&limits)?;
         let cache = Arc::new(FileCache::new(limits.file_cache));
-        let files =
-            ForFiles { cache, encoders: Encoders::default(), stores: Stores::default() };
+        let files = ForFiles { cache, encoders: Encoders::default(), stores: Stores::default() };
         let loaded = site::load(&plan, &engines, &logs, &files, None)?;
         let site = ArcSwap::from_pointee(loaded.site);
         let certificates = Arc::new(ArcSwap::from_pointee(loaded.certificates));

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{
-    Config, DEFAULT_ADDRESS, Mount, Overrides, Source, TlsSource, bucket_name,
-};
+use crate::config::{Config, DEFAULT_ADDRESS, Mount, Overrides, Source, TlsSource, bucket_name};
 use crate::limits::Limits;
 use crate::limits::keys::KEYS;
 

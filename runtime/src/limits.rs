@@ -31,7 +31,7 @@ pub struct Limits {
     pub value: usize,
     /// All of a tenant's key-value data, in bytes, with 64 for each pair. More: an
     /// error for the guest.
-    pub keyvalue: usize,
+    pub key_value: usize,
     /// Requests of a tenant that run at the same time, and the instances it
     /// keeps for reuse.
     pub concurrency: usize,
@@ -84,7 +84,7 @@ impl Default for Limits {
             response: 32 << 20,
             log: 64 << 10,
             value: 1 << 20,
-            keyvalue: 100 << 20,
+            key_value: 100 << 20,
             concurrency: 64,
             queue: 128,
             queue_time: Duration::from_secs(5),

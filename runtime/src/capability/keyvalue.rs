@@ -178,7 +178,11 @@ enum Change {
     Put(Vec<(String, Option<Vec<u8>>)>),
     Increment(String, i64),
     /// Sets a value if the one that is there is the one that was seen.
-    Swap { key: String, seen: Option<Arc<[u8]>>, value: Vec<u8> },
+    Swap {
+        key: String,
+        seen: Option<Arc<[u8]>>,
+        value: Vec<u8>,
+    },
 }
 
 /// What has become of a change.
@@ -263,7 +267,7 @@ impl Bucket {
             return Err(too_much(self.at_once()));
         }
         let held = self.hold(size + WAITING)?;
-        let quota = self.tenant.limits.keyvalue as u64;
+        let quota = self.tenant.limits.key_value as u64;
         let (tenant, bucket) = (&self.tenant.name, &self.name);
         match &self.store {
             Store::Redb(store) => store.change(tenant, bucket, change, quota, held).await,
@@ -335,7 +339,7 @@ fn too_much(most: usize) -> Failure {
 }
 
 fn over_quota(quota: u64) -> Failure {
-    Failure::other(format!("the tenant's data would be over {quota} bytes (the limit `keyvalue`)"))
+    Failure::other(format!("the tenant's data would be over {quota} bytes (the limit `key-value`)"))
 }
 
 fn no_number() -> Failure {

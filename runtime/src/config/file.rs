@@ -142,12 +142,7 @@ impl Reader<'_> {
         AccessLog { path: self.path(section, "path"), format: format.unwrap_or(AccessFormat::Json) }
     }
 
-    fn tenant(
-        &self,
-        section: &Section<'_>,
-        defaults: &Limits,
-        store: &StorePlan,
-    ) -> TenantPlan {
+    fn tenant(&self, section: &Section<'_>, defaults: &Limits, store: &StorePlan) -> TenantPlan {
         section.only(schema::TENANT);
         let limits = self.limits(section, Scope::Tenant, defaults);
         if section.item("name").is_none() {

@@ -86,7 +86,11 @@ pub(super) const TENANT: &[Key] = &[
     ),
     key("log", Kind::Text, "a file for the output of its guests; the server's log if left out"),
     key("tls", Kind::Table(TLS), "how the tenant is reached over TLS"),
-    key("keyvalue", Kind::Value, "where the tenant's key-value data is; as the file says if left out"),
+    key(
+        "keyvalue",
+        Kind::Value,
+        "where the tenant's key-value data is; as the file says if left out",
+    ),
     key(
         "error-pages",
         Kind::Map("statuses"),

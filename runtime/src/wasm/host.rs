@@ -97,7 +97,9 @@ impl WasiHttpView for Host {
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let ctx = self.wasi.get_or_insert_with(|| wasi(&self.output, self.frozen.as_ref(), &self.grants.env));
+        let ctx = self
+            .wasi
+            .get_or_insert_with(|| wasi(&self.output, self.frozen.as_ref(), &self.grants.env));
         WasiCtxView { ctx, table: &mut self.table }
     }
 }

@@ -1,8 +1,8 @@
 //! Buckets of the server, by `wasi:keyvalue`.
 
 use super::Keys;
-use crate::capabilities::wasi::keyvalue::atomics::{Cas, CasError, increment, swap};
-use crate::capabilities::wasi::keyvalue::{batch, store};
+use crate::capabilities::wasi::keyvalue0_2_0_draft2::atomics::{Cas, CasError, increment, swap};
+use crate::capabilities::wasi::keyvalue0_2_0_draft2::{batch, store};
 use crate::error::Error;
 
 #[derive(Debug)]

@@ -2,9 +2,7 @@
 //! table of its own; its pairs are in the order of a keyed hash of their keys,
 //! so that a number is a place in a listing that stays, whatever comes and goes.
 
-use redb::{
-    Error, ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction,
-};
+use redb::{Error, ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
 use sha2::{Digest, Sha256};
 
 use super::queue::Job;

@@ -172,10 +172,9 @@ fn link_store<T: Send + 'static>(
     store.func_wrap("open", move |mut store, (name,): (String,)| {
         let view = of(store.data_mut());
         let opened = view.granted.open(&name).map_err(Error::from);
-        let opened = opened.map(|bucket| view.table.push(bucket)).map_or_else(
-            |error| Ok(Err(error)),
-            |pushed| pushed.map(Ok),
-        )?;
+        let opened = opened
+            .map(|bucket| view.table.push(bucket))
+            .map_or_else(|error| Ok(Err(error)), |pushed| pushed.map(Ok))?;
         Ok::<Answer<Resource<Bucket>>, _>((opened,))
     })?;
     call(store, "[method]bucket.get", of, async |bucket, (_, key): One| {
@@ -187,9 +186,7 @@ fn link_store<T: Send + 'static>(
     call(store, "[method]bucket.delete", of, async |bucket, (_, key): One| {
         bucket.put(vec![(key, None)]).await
     })?;
-    call(store, "[method]bucket.exists", of, async |bucket, (_, key): One| {
-        bucket.exists(key).await
-    })
+    call(store, "[method]bucket.exists", of, async |bucket, (_, key): One| bucket.exists(key).await)
 }
 
 fn link_batch<T: Send + 'static>(

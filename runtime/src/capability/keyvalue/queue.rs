@@ -45,7 +45,8 @@ struct Waiting {
 impl Queue {
     pub(super) fn push(&self, job: Job) {
         let mut waiting = self.waiting();
-        let same = |jobs: &&mut VecDeque<Job>| jobs.front().is_some_and(|one| one.tenant == job.tenant);
+        let same =
+            |jobs: &&mut VecDeque<Job>| jobs.front().is_some_and(|one| one.tenant == job.tenant);
         match waiting.tenants.iter_mut().find(same) {
             Some(jobs) => jobs.push_back(job),
             None => waiting.tenants.push_back(VecDeque::from([job])),

@@ -2,7 +2,8 @@
 //! One thread writes: what is asked for meanwhile shares the next sync. A change
 //! is there for good when it is answered.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -235,6 +236,8 @@ impl Shared {
         let transaction = database.begin_write()?;
         let seed = Seed::of(&transaction)?;
         transaction.commit()?;
+        // The file itself must be there for good, too.
+        File::open(&self.directory)?.sync_all()?;
         let open = Open { database: Arc::new(database), seed };
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(open.clone());
         Ok(open)
@@ -246,10 +249,15 @@ impl Shared {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let path = self.directory.join(FILE);
         let (told, log) = match error {
-            Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            Error::Io(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+                ) =>
+            {
                 ("the store's disk is full", "the disk is full; make room".to_owned())
             }
-            Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
                 ("the store is damaged", format!("no database: {error}; move it away"))
             }
             Error::Io(error) => (FAILED, explain(error)),

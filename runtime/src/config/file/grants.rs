@@ -33,14 +33,19 @@ impl Reader<'_> {
         key: &str,
         check: impl Fn(&str) -> Result<(), String>,
     ) -> BTreeMap<String, Value> {
-        let items = grants.items(key);
-        let read = |(name, item): (&str, Item<'_>)| {
-            if let Err(why) = check(name) {
-                return item.wrong_secret(why);
-            }
-            Some((name.to_owned(), self.value(&item)?))
+        let Some(item) = grants.item(key) else { return BTreeMap::new() };
+        let Some(table) = item.as_section() else {
+            let _: Option<()> = item.wrong_secret("a table of names and values is expected");
+            return BTreeMap::new();
         };
-        items.into_iter().filter_map(read).collect()
+        let read = |name: &str| {
+            let item = table.item(name)?;
+            match check(name) {
+                Ok(()) => Some((name.to_owned(), self.value(&item)?)),
+                Err(why) => item.wrong_secret(why),
+            }
+        };
+        table.keys().filter_map(read).collect()
     }
 
     /// A text, `{ file = "PATH" }` or `{ env = "NAME" }`.

@@ -52,9 +52,7 @@ impl Loader<'_> {
         origin: &str,
     ) -> Option<Grants> {
         let files = match &plan.files {
-            Some(path) => {
-                GrantedFiles::of(self.root(&StaticPlan::new(path.clone()), origin)?)
-            }
+            Some(path) => GrantedFiles::of(self.root(&StaticPlan::new(path.clone()), origin)?),
             None => GrantedFiles::default(),
         };
         let config = self.values(&plan.config, "config", origin);
@@ -96,7 +94,9 @@ fn resolve(value: &Value) -> Result<String, String> {
             let read = file.take(LARGEST + 1).read_to_string(&mut text);
             read.map_err(|error| wrong(explain(&error)))?;
             if text.len() as u64 > LARGEST {
-                return Err(wrong("larger than 64KiB; name a file with the value alone".to_owned()));
+                return Err(wrong(
+                    "larger than 64KiB; name a file with the value alone".to_owned(),
+                ));
             }
             let value = text.strip_suffix('\n').unwrap_or(&text);
             Ok(value.strip_suffix('\r').unwrap_or(value).to_owned())

@@ -166,7 +166,7 @@ fn d4_a_full_disk_is_an_error_and_over_when_there_is_room() {
     let folder = tempfile::tempdir().expect("a folder");
     let app = test_guest("store");
     // A file that may not grow is as good as a full disk.
-    let limited = format!("trap '' XFSZ; ulimit -f 2048; exec {BINARY} \"$@\"");
+    let limited = format!("trap '' XFSZ; ulimit -S -f 2048; exec {BINARY} \"$@\"");
     let server = Server::start_by(
         Command::new("sh").args(["-c", &limited, "sh"]).current_dir(folder.path()),
         &["--app", &app, "--keyvalue", "visits"],

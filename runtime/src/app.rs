@@ -150,7 +150,6 @@ impl MyWeb {
     /// An address is not valid, not of this machine, or in use.
     pub async fn bind(self) -> Result<Bound, StartError> {
         let listeners = Listeners::bind(&self.listen).await?;
-        self.shared.files.stores.open();
         let certificates = self.shared.certificates.clone();
         let tls = listeners.have_tls().then(|| tls::acceptor(certificates));
         let tls = tls.transpose().map_err(StartError::Engine)?;
@@ -186,6 +185,7 @@ impl Bound {
     /// the drain limit, and stops what outlasts it.
     pub async fn serve(self, stop: impl Future<Output = Stop>) {
         upgrade::say_serving(self.listeners.parent());
+        self.shared.files.stores.open();
         let _watching = self.shared.source.watch().then(|| watch::start(&self.shared));
         server::serve(self.listeners, self.tls, self.shared.clone(), stop).await;
         for site in &self.shared.site.load().tenants {

@@ -8,7 +8,7 @@ pub(crate) mod keyvalue;
 pub(crate) mod log;
 
 /// What an app was granted.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Grants {
     pub(crate) files: files::GrantedFiles,
     pub(crate) keyvalue: keyvalue::Granted,

@@ -156,5 +156,5 @@ fn b12_a_hundred_thousand_keys_are_pages_within_the_quota() {
 #[test]
 #[ignore = "a minute: with `cargo xtask test --long`"]
 fn b12_a_million_keys_are_pages_within_the_quota() {
-    many_keys(1_000_000, "76MiB");
+    many_keys(1_000_000, "71MiB");
 }

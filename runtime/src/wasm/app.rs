@@ -24,7 +24,7 @@ pub(crate) struct App {
     pub(super) component: Arc<Component>,
     pub(crate) tenant: Arc<Tenant>,
     pub(super) limits: Arc<Limits>,
-    pub(super) grants: Grants,
+    pub(super) grants: Arc<Grants>,
     pub(super) pool: Arc<Pool>,
 }
 
@@ -38,7 +38,7 @@ impl App {
         tenant: Arc<Tenant>,
     ) -> App {
         let pool = component.engine.pools.add(Pool::new(reuse, tenant.clone()));
-        App { component, tenant, limits, grants, pool }
+        App { component, tenant, limits, grants: Arc::new(grants), pool }
     }
 
     /// Whether requests and answers are streams: then [`App::serve`] answers.

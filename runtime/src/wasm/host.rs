@@ -38,13 +38,13 @@ pub(super) struct Host {
     pub(super) memory: MemoryLimit,
     /// In place of the machine's clocks, if the tenant has it so.
     frozen: Option<FrozenTime>,
-    grants: Grants,
+    grants: Arc<Grants>,
     largest_file: usize,
 }
 
 impl Host {
     /// Nothing but clocks, random numbers, the log and what was granted.
-    pub(super) fn new(limits: &Limits, grants: Grants, tenant: &Tenant) -> Host {
+    pub(super) fn new(limits: &Limits, grants: Arc<Grants>, tenant: &Tenant) -> Host {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         Host {

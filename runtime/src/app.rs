@@ -25,7 +25,7 @@ use crate::limits::keys::{KEYS, Scope};
 use crate::machine;
 use crate::observe::{LogThread, Visit};
 use crate::peer::Peer;
-use crate::request::{Request, RequestId};
+use crate::request::{Misunderstood, Payload, Request, RequestId};
 use crate::respond::{Asked, ErrorPages, Response, refuse, without_body};
 use crate::server::{self, Stop, listen::Listeners};
 use crate::site::{self, ForFiles, Site, Step};
@@ -220,15 +220,18 @@ impl Shared {
         let head = request.method() == Method::HEAD;
         let asking = peer.asking(request.headers());
         let (id, log) = (self.ids.next(), site.access_log.clone());
-        let mut visit = Visit::start(id, log, &request, asking.remote);
+        let mut visit = Visit::start(id, log, asking.remote);
         let most = self.limits.header_count;
+        let (parts, body) = request.into_parts();
         let checked = match refused {
-            Some(refusal) => Err(refusal),
-            None => Request::check(request, id, asking, most),
+            Some(refusal) => Err(Misunderstood::new(refusal, parts)),
+            None => Request::check(parts, id, asking, most),
         };
-        let (request, payload) = match checked {
-            Ok(checked) => checked,
-            Err(refusal) => {
+        let request = match checked {
+            Ok(request) => request,
+            Err(misunderstood) => {
+                let (refusal, method, uri) = misunderstood.into_parts();
+                visit.misunderstood(method, uri);
                 let answer = refuse(&refusal, &asked, &visit, &ErrorPages::default());
                 return Answering::made(answer, head, visit);
             }
@@ -237,6 +240,7 @@ impl Shared {
         match site.answer(&request, peer, &asked, &mut visit) {
             Step::Answered(answer) => Answering::made(answer, head, visit),
             Step::Run(run) => Answering::Running(Box::pin(async move {
+                let payload = Payload::new(body);
                 let answer = run.answer(&request, payload, &asked, &mut visit).await;
                 finished(answer, head, visit)
             })),

@@ -62,9 +62,9 @@ pub(crate) struct Totals {
 pub(crate) struct Visit {
     pub(crate) id: RequestId,
     log: Option<Arc<AccessLog>>,
-    /// The line of a request that was refused before it was understood.
-    method: Method,
-    uri: Uri,
+    /// The method and target of a request that was refused before it was
+    /// understood.
+    misunderstood: Option<(Method, Uri)>,
     remote: std::net::SocketAddr,
     started: Instant,
     pub(crate) request: Option<Arc<Request>>,
@@ -78,17 +78,15 @@ pub(crate) struct Visit {
 const CLIENT_LEFT: u16 = 499;
 
 impl Visit {
-    pub(crate) fn start<B>(
+    pub(crate) fn start(
         id: RequestId,
         log: Option<Arc<AccessLog>>,
-        request: &http::Request<B>,
         remote: std::net::SocketAddr,
     ) -> Box<Visit> {
         Box::new(Visit {
             id,
             log,
-            method: request.method().clone(),
-            uri: request.uri().clone(),
+            misunderstood: None,
             remote,
             started: Instant::now(),
             request: None,
@@ -97,6 +95,17 @@ impl Visit {
             status: StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::BAD_REQUEST),
             bytes_out: 0,
         })
+    }
+
+    /// The request was not understood. This much of it was.
+    pub(crate) fn misunderstood(&mut self, method: Method, uri: Uri) {
+        self.misunderstood = Some((method, uri));
+    }
+
+    /// Its method and target.
+    fn line(&self) -> Option<(&Method, &Uri)> {
+        let request = self.request.as_ref().map(|request| (&request.method, &request.uri));
+        request.or_else(|| self.misunderstood.as_ref().map(|(method, uri)| (method, uri)))
     }
 
     /// The answer has this status.

@@ -43,9 +43,9 @@ fn json_line(visit: &Visit, wall: Duration) -> String {
         "tenant": visit.tenant.as_ref().map(|tenant| &*tenant.name),
         "route": visit.route.as_deref(),
         "remote": visit.remote.ip().to_string(),
-        "method": visit.method.as_str(),
+        "method": visit.line().map(|(method, _)| method.as_str()),
         "host": request.map(|request| &*request.host),
-        "uri": visit.uri.path_and_query().map(|uri| uri.as_str()),
+        "uri": target(visit),
         "protocol": request.map(|request| request.protocol()),
         "status": visit.status.as_u16(),
         "bytes_in": spent.received.load(Relaxed),
@@ -63,13 +63,14 @@ fn json_line(visit: &Visit, wall: Duration) -> String {
 /// `remote - - [time] "request" status bytes "referer" "user agent"`.
 fn combined_line(visit: &Visit, now: SystemTime) -> String {
     let quoted = |text: Option<String>| text.map_or("-".to_owned(), |text| escape(&text));
-    let uri = visit.uri.path_and_query().map_or("-", |uri| uri.as_str());
+    let method = visit.line().map_or("-", |(method, _)| method.as_str());
+    let uri = target(visit).unwrap_or("-");
     let protocol = visit.request.as_ref().map_or("HTTP/1.1", |request| request.protocol());
     format!(
         "{} - - [{}] \"{} {} {protocol}\" {} {} \"{}\" \"{}\"\n",
         visit.remote.ip(),
         clf_time(now),
-        visit.method,
+        method,
         escape(uri),
         visit.status.as_u16(),
         visit.bytes_out,
@@ -84,6 +85,12 @@ pub(crate) fn rfc3339_now() -> String {
     // Writing to a String cannot fail.
     let _ = tracing_subscriber::fmt::time::SystemTime.format_time(&mut Writer::new(&mut text));
     text
+}
+
+/// Path and query, as they were sent.
+fn target(visit: &Visit) -> Option<&str> {
+    let (_, uri) = visit.line()?;
+    uri.path_and_query().map(|target| target.as_str())
 }
 
 fn field(visit: &Visit, name: &HeaderName) -> Option<String> {

@@ -19,7 +19,7 @@ use crate::tenant::Taken;
 pub(crate) struct Payload(Incoming);
 
 impl Payload {
-    pub(super) fn new(body: Incoming) -> Payload {
+    pub(crate) fn new(body: Incoming) -> Payload {
         Payload(body)
     }
 

@@ -26,7 +26,8 @@ use crate::peer::Peer;
 use crate::request::Request;
 use crate::respond::{Asked, ErrorPages, refuse, without_body};
 use crate::server::{self, Stop, listen::Listeners};
-use crate::site::{self, ForFiles, Site};
+use crate::site::{self, Common, Site};
+use crate::tenant::Budget;
 use crate::tls::{self, CurrentCertificates};
 use crate::units::Bytes;
 use crate::upgrade::{self, Handover};
@@ -78,7 +79,7 @@ pub(crate) struct Shared {
     certificates: CurrentCertificates,
     engines: Arc<Engines>,
     logs: LogThread,
-    files: ForFiles,
+    common: Common,
     pub(crate) site: ArcSwap<Site>,
     ids: RequestIds,
 }
@@ -110,8 +111,9 @@ impl MyWeb {
         machine::fit(&mut limits)?;
         let engines = Engines::new(&limits)?;
         let cache = Arc::new(FileCache::new(limits.file_cache));
-        let files = ForFiles { cache, encoders: Encoders::default() };
-        let loaded = site::load(&plan, &engines, &logs, &files, None)?;
+        let memory = Arc::new(Budget::new(machine::server_memory(&limits)));
+        let common = Common { cache, encoders: Encoders::default(), memory };
+        let loaded = site::load(&plan, &engines, &logs, &common, None)?;
         let site = ArcSwap::from_pointee(loaded.site);
         let certificates = Arc::new(ArcSwap::from_pointee(loaded.certificates));
         let started = Started::with(&plan);
@@ -123,7 +125,7 @@ impl MyWeb {
             certificates,
             engines,
             logs,
-            files,
+            common,
             site,
             ids,
         });
@@ -258,9 +260,11 @@ impl Shared {
             )]));
         }
         let before = self.site.load_full();
-        let loaded = site::load(&plan, &self.engines, &self.logs, &self.files, Some(&before))?;
+        let loaded = site::load(&plan, &self.engines, &self.logs, &self.common, Some(&before))?;
         self.certificates.store(Arc::new(loaded.certificates));
-        self.site.store(Arc::new(loaded.site));
+        let site = Arc::new(loaded.site);
+        self.site.store(site.clone());
+        site.tenants.iter().for_each(|site| site.tenant.take_effect());
         Ok(loaded.kept)
     }
 }

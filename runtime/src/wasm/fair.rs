@@ -1,28 +1,48 @@
-//! Turns on a few threads, fair between tenants: each tenant that waits gets one
-//! turn after the other, however many requests it has.
+//! Turns on a few threads, fair between tenants: of those that wait, the one that
+//! has used least of the threads is next, however many requests it has.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// What tells tenants apart.
 pub(super) type TenantKey = usize;
 type TicketId = u64;
+
+/// What a turn counts for at least: to pass it on costs something, too.
+const LEAST: Duration = Duration::from_micros(100);
 
 /// Gives out turns.
 pub(super) struct Turns {
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
     /// Turns that nobody has.
     free: usize,
-    /// The tenants that wait, in the order of their turns.
-    ring: VecDeque<TenantKey>,
-    waiting: HashMap<TenantKey, VecDeque<(TicketId, Waker)>>,
+    /// The tenants that wait, by what they have used when they are next.
+    order: BTreeSet<(Duration, TenantKey)>,
+    waiting: HashMap<TenantKey, Queue>,
+    /// What each tenant has used since somebody last had to wait. Who comes later
+    /// starts with what the one that was last given a turn had used.
+    used: HashMap<TenantKey, Duration>,
+    last: Duration,
     /// Who was given a turn and has not taken it up yet.
     given: HashSet<TicketId>,
     next: TicketId,
+}
+
+/// The requests of a tenant that wait.
+#[derive(Default)]
+struct Queue {
+    /// Its place in the order.
+    used: Duration,
+    /// Those that have had no turn: they go ahead, so that short requests do not
+    /// wait behind long ones.
+    new: VecDeque<(TicketId, Waker)>,
+    ran: VecDeque<(TicketId, Waker)>,
 }
 
 /// A request's place among those that wait.
@@ -30,18 +50,20 @@ pub(super) struct Ticket {
     turns: Arc<Turns>,
     tenant: TenantKey,
     waiting: Option<TicketId>,
-    /// It has had a turn. Before, it goes ahead of its tenant's others: short
-    /// requests do not wait behind long ones.
+    /// It has had a turn.
     ran: bool,
 }
 
 /// One may run; the next one's turn is when this is dropped.
-pub(super) struct Turn<'a>(&'a Turns);
+pub(super) struct Turn<'a> {
+    turns: &'a Turns,
+    tenant: TenantKey,
+    used: Duration,
+}
 
 impl Turns {
     pub(super) fn new(free: usize) -> Turns {
-        let (ring, waiting, given) = (VecDeque::new(), HashMap::new(), HashSet::new());
-        Turns { state: Mutex::new(State { free, ring, waiting, given, next: 0 }) }
+        Turns { state: Mutex::new(State { free, ..State::default() }) }
     }
 
     pub(super) fn ticket(self: &Arc<Turns>, tenant: TenantKey) -> Ticket {
@@ -53,8 +75,9 @@ impl Turns {
     }
 
     /// Passes a turn on to the next tenant that waits.
-    fn pass_on(&self) {
-        let next = self.state().pass_on();
+    fn pass_on(&self, mut state: MutexGuard<'_, State>) {
+        let next = state.pass_on();
+        drop(state);
         if let Some(waker) = next {
             waker.wake();
         }
@@ -63,33 +86,66 @@ impl Turns {
 
 impl State {
     fn pass_on(&mut self) -> Option<Waker> {
-        while let Some(tenant) = self.ring.pop_front() {
+        while let Some((used, tenant)) = self.order.pop_first() {
             let Some(queue) = self.waiting.get_mut(&tenant) else { continue };
-            let first = queue.pop_front();
+            let first = queue.new.pop_front().or_else(|| queue.ran.pop_front());
             if queue.is_empty() {
                 self.waiting.remove(&tenant);
             } else {
-                self.ring.push_back(tenant);
+                self.order.insert((used, tenant));
             }
             if let Some((ticket, waker)) = first {
+                self.last = self.last.max(used);
                 self.given.insert(ticket);
                 return Some(waker);
             }
         }
         self.free += 1;
+        self.used.clear();
         None
     }
 
     fn queue(&mut self, tenant: TenantKey, ticket: TicketId, ran: bool, waker: Waker) {
         let queue = self.waiting.entry(tenant).or_default();
         if queue.is_empty() {
-            self.ring.push_back(tenant);
+            queue.used = self.used.get(&tenant).copied().unwrap_or_default().max(self.last);
+            self.order.insert((queue.used, tenant));
         }
-        if ran {
-            queue.push_back((ticket, waker));
-        } else {
-            queue.push_front((ticket, waker));
+        let places = if ran { &mut queue.ran } else { &mut queue.new };
+        places.push_back((ticket, waker));
+    }
+
+    /// A tenant has used so much more.
+    fn charge(&mut self, tenant: TenantKey, used: Duration) {
+        let all = self.used.entry(tenant).or_insert(self.last);
+        *all += used.max(LEAST);
+        if let Some(queue) = self.waiting.get_mut(&tenant) {
+            self.order.remove(&(queue.used, tenant));
+            queue.used = *all;
+            self.order.insert((queue.used, tenant));
         }
+    }
+
+    /// Forgets a request that waits no more.
+    fn leave(&mut self, tenant: TenantKey, ticket: TicketId) {
+        let Some(queue) = self.waiting.get_mut(&tenant) else { return };
+        queue.new.retain(|(place, _)| *place != ticket);
+        queue.ran.retain(|(place, _)| *place != ticket);
+        if queue.is_empty() {
+            self.order.remove(&(queue.used, tenant));
+            self.waiting.remove(&tenant);
+        }
+    }
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.new.is_empty() && self.ran.is_empty()
+    }
+
+    fn waker(&mut self, ticket: TicketId) -> Option<&mut Waker> {
+        let mut all = self.new.iter_mut().chain(&mut self.ran);
+        all.find(|(place, _)| *place == ticket).map(|(_, waker)| waker)
     }
 }
 
@@ -109,8 +165,7 @@ impl Ticket {
             Some(ticket) if state.given.remove(&ticket) => self.waiting = None,
             Some(ticket) => {
                 let queue = state.waiting.get_mut(&self.tenant);
-                let mut places = queue.into_iter().flatten();
-                if let Some((_, waker)) = places.find(|(place, _)| *place == ticket) {
+                if let Some(waker) = queue.and_then(|queue| queue.waker(ticket)) {
                     waker.clone_from(cx.waker());
                 }
                 return Poll::Pending;
@@ -118,7 +173,15 @@ impl Ticket {
         }
         drop(state);
         self.ran = true;
-        Poll::Ready(Turn(&self.turns))
+        Poll::Ready(Turn { turns: &self.turns, tenant: self.tenant, used: Duration::ZERO })
+    }
+}
+
+impl Turn<'_> {
+    /// So much of the thread was used in it. A turn may be much longer than a
+    /// tick, where a guest does not yield.
+    pub(super) fn took(&mut self, used: Duration) {
+        self.used = used;
     }
 }
 
@@ -128,22 +191,18 @@ impl Drop for Ticket {
         let Some(ticket) = self.waiting else { return };
         let mut state = self.turns.state();
         if state.given.remove(&ticket) {
-            drop(state);
-            self.turns.pass_on();
-        } else if let Some(queue) = state.waiting.get_mut(&self.tenant) {
-            queue.retain(|(place, _)| *place != ticket);
-            if queue.is_empty() {
-                state.waiting.remove(&self.tenant);
-                let tenant = self.tenant;
-                state.ring.retain(|waiting| *waiting != tenant);
-            }
+            self.turns.pass_on(state);
+        } else {
+            state.leave(self.tenant, ticket);
         }
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.pass_on();
+        let mut state = self.turns.state();
+        state.charge(self.tenant, self.used);
+        self.turns.pass_on(state);
     }
 }
 
@@ -166,9 +225,9 @@ mod tests {
         let mut modest = turns.ticket(2);
         assert!(!ready(&mut modest));
         drop(turn);
-        assert!(ready(&mut greedy[2]), "the tenant's turn is over at once");
         assert!(ready(&mut modest), "the other tenant is next");
-        assert!(ready(&mut greedy[1]) && ready(&mut greedy[0]));
+        assert!(ready(&mut greedy[0]), "who came first is first");
+        assert!(ready(&mut greedy[1]) && ready(&mut greedy[2]));
         assert_eq!(turns.state().free, 1);
     }
 
@@ -200,8 +259,37 @@ mod tests {
         assert!(ready(&mut third));
         let state = turns.state();
         assert_eq!(
-            (state.free, state.ring.len(), state.waiting.len(), state.given.len()),
+            (state.free, state.order.len(), state.waiting.len(), state.given.len()),
             (1, 0, 0, 0)
         );
+    }
+
+    #[test]
+    fn a_long_turn_is_paid_with_later_ones() {
+        let turns = Arc::new(Turns::new(1));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut requests = [turns.ticket(1), turns.ticket(2)];
+        let mut third = turns.ticket(3);
+        let Poll::Ready(first) = third.poll_turn(&mut cx) else { panic!("it is free") };
+        let mut turn = Some(first);
+        let mut had = Vec::new();
+        assert!(!requests.iter_mut().any(ready));
+        for _ in 0..100 {
+            drop(turn.take());
+            // The first does not yield for 50 ticks.
+            let next = requests.iter_mut().enumerate().find_map(|(at, ticket)| {
+                let turn = ticket.poll_turn(&mut cx);
+                if let Poll::Ready(mut turn) = turn {
+                    turn.took(Duration::from_millis(if at == 0 { 50 } else { 1 }));
+                    drop(turn);
+                    return Some(at);
+                }
+                None
+            });
+            had.extend(next);
+            assert!(!requests.iter_mut().any(ready), "both wait again");
+        }
+        let long = had.iter().filter(|at| **at == 0).count();
+        assert!((1..=3).contains(&long), "{had:?}");
     }
 }

@@ -37,6 +37,12 @@ fn application(env: Env) -> Response {
             black_box(&mut memory).fill(1);
             Response::new(200).with_body(format!("{}\n", black_box(memory)[0]))
         }
+        "/nap-fill" => {
+            #[allow(clippy::disallowed_methods)] // It is long after it has waited.
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            black_box(&mut vec![0u8; number("mib") << 20]).fill(1);
+            ok()
+        }
         "/sleep" => {
             println!("began");
             #[allow(clippy::disallowed_methods)] // A guest that waits is what is tested.

@@ -275,6 +275,23 @@ fn a_guest_is_gone_before_its_place_is_free() {
     }
 }
 
+#[test]
+fn a_guest_that_does_not_yield_when_its_client_leaves_is_stopped_when_it_does() {
+    let app = format!("/={}", test_guest("misbehave"));
+    let limits = ["--max-cpu", "60s", "--max-memory", "1GiB", "--max-tenant-memory", "2GiB"];
+    let server = Server::start(&[&["--app", &app], &limits[..]].concat());
+    let mut client = server.connect();
+    send(&mut client, "localhost", "/fill-loop?mib=900", "");
+    server.wait_for_log("fills");
+    drop(client);
+    // Nobody else asks for anything: the clock ticks for this guest alone.
+    wait_for(|| {
+        let before = cpu(&server);
+        pass(Duration::from_millis(300));
+        cpu(&server) - before < Duration::from_millis(30)
+    });
+}
+
 /// Runs the binary with variables.
 fn with(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = Command::new(BINARY);

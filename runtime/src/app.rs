@@ -264,6 +264,11 @@ impl Shared {
         self.certificates.store(Arc::new(loaded.certificates));
         let site = Arc::new(loaded.site);
         self.site.store(site.clone());
+        for gone in before.tenants.iter().map(|site| &site.tenant) {
+            if !site.tenants.iter().any(|site| site.tenant.name == gone.name) {
+                tracing::info!("tenant {} is gone: {}", gone.name, gone.totals);
+            }
+        }
         site.tenants.iter().for_each(|site| site.tenant.take_effect());
         Ok(loaded.kept)
     }

@@ -11,15 +11,20 @@ use crate::units::Rate;
 /// many tokens it has now.
 type FullAt = Duration;
 
-/// Takes a token of a bucket: when it will then be full.
+/// Takes a token of a bucket.
 ///
 /// # Errors
 /// After this time there is a token.
-fn take(bucket: FullAt, rate: Rate, now: Duration) -> Result<FullAt, Duration> {
+fn take(bucket: &mut FullAt, rate: Rate, now: Duration) -> Result<(), Duration> {
     // The rate may be another than when the last token was taken.
-    let full = bucket.clamp(now, now + rate.per) + rate.per / rate.count.max(1);
+    *bucket = (*bucket).clamp(now, now + rate.per);
+    let full = *bucket + rate.per / rate.count.max(1);
     let late = full.saturating_sub(now + rate.per);
-    if late.is_zero() { Ok(full) } else { Err(late) }
+    if !late.is_zero() {
+        return Err(late);
+    }
+    *bucket = full;
+    Ok(())
 }
 
 /// The buckets of a tenant: its own, and one for each client address.
@@ -48,7 +53,7 @@ impl Buckets {
             self.clients.take(network(address), rate, now)?;
         }
         if let Some(rate) = all {
-            self.all = take(self.all, rate, now)?;
+            take(&mut self.all, rate, now)?;
         }
         Ok(())
     }
@@ -76,17 +81,18 @@ impl Clients {
         // Who is new finds a full bucket, as long as there is one.
         let fullest = self.order.first().copied();
         let taken_over = fullest.filter(|_| known.is_none() && self.buckets.len() >= MOST_CLIENTS);
-        let bucket = known.or(taken_over.map(|(bucket, _)| bucket));
-        let full = take(bucket.unwrap_or_default(), rate, now)?;
-        if let Some((bucket, other)) = taken_over {
-            self.remove(bucket, other);
-        }
-        if let Some(bucket) = known {
+        let mut bucket = known.or(taken_over.map(|(bucket, _)| bucket)).unwrap_or_default();
+        let taken = take(&mut bucket, rate, now);
+        let before = known.map(|bucket| (bucket, address));
+        // Who is refused takes nothing over.
+        if let Some((bucket, address)) = before.or(taken_over.filter(|_| taken.is_ok())) {
             self.remove(bucket, address);
         }
-        self.buckets.insert(address, full);
-        self.order.insert((full, address));
-        Ok(())
+        if known.is_some() || taken.is_ok() {
+            self.buckets.insert(address, bucket);
+            self.order.insert((bucket, address));
+        }
+        taken
     }
 
     /// Forgets buckets that are full again, which changes nothing for anybody;

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinError, JoinHandle};
 
+use super::clock::TICK;
 use super::fair::{TenantKey, Ticket, Turns};
 use super::meter::thread_time;
 
@@ -62,7 +63,13 @@ impl<F: Future + Unpin> Future for InTurn<F> {
         let mut turn = ready!(ticket.poll_turn(cx));
         let before = thread_time();
         let polled = Pin::new(task).poll(cx);
-        turn.took(thread_time().saturating_sub(before));
+        let used = thread_time().saturating_sub(before);
+        turn.took(used);
+        // It has yielded rather than that it waits for something. To ask again one
+        // that does wait costs next to nothing.
+        if polled.is_pending() && used >= TICK / 2 {
+            turn.again(cx.waker());
+        }
         polled
     }
 }

@@ -53,7 +53,7 @@ fn wrong_memory(limits: &Limits, there: Option<usize>) -> Vec<String> {
             problems.push(format!("{name} = {asked}: {what} {there}; lower it"));
         }
     };
-    let machine = "the machine, or its control group, has";
+    let machine = "the machine has";
     most("memory", memory, there, machine);
     most("server-memory", server_memory.unwrap_or(0), there, machine);
     most("memory", memory, server_memory, "all tenants together have server-memory =");
@@ -111,8 +111,8 @@ mod tests {
         assert_eq!(
             wrong,
             [
-                "memory = 16MiB: the machine, or its control group, has 8MiB; lower it",
-                "server-memory = 9MiB: the machine, or its control group, has 8MiB; lower it",
+                "memory = 16MiB: the machine has 8MiB; lower it",
+                "server-memory = 9MiB: the machine has 8MiB; lower it",
                 "memory = 16MiB: all tenants together have server-memory = 9MiB; lower it",
             ]
         );

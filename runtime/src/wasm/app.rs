@@ -71,15 +71,9 @@ impl App {
         guest: impl Future<Output = Result<T, GuestError>> + Send + 'static,
     ) -> Result<T, GuestError> {
         let engine = &self.component.engine;
-        let ticking = engine.clock.tick();
-        // A guest that nobody waits for any more runs until it next yields: until
-        // then it counts, and the clock must tick for it.
-        let guest = async move {
-            let _held = (permit, ticking);
-            guest.await
-        };
+        let held = (permit, engine.clock.tick());
         let (cpu, wall) = (self.limits.cpu, self.limits.wall);
-        let run = meter::run(guest, cpu, request.clone(), &engine.background, &self.tenant);
+        let run = meter::run(guest, held, cpu, request.clone(), &engine.background, &self.tenant);
         tokio::time::timeout(wall, run).await.unwrap_or(Err(GuestError::WallExceeded(wall)))
     }
 

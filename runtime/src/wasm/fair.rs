@@ -25,8 +25,8 @@ struct State {
     /// The tenants that wait, by what they have used when they are next.
     order: BTreeSet<(Duration, TenantKey)>,
     waiting: HashMap<TenantKey, Queue>,
-    /// What each tenant has used since somebody last had to wait. Who comes later
-    /// starts with what the one that was last given a turn had used.
+    /// What each tenant has used since nobody had to wait. Who comes later starts
+    /// with what the one that was last given a turn had used.
     used: HashMap<TenantKey, Duration>,
     last: Duration,
     /// Who was given a turn and has not taken it up yet.
@@ -111,7 +111,10 @@ impl State {
         self.next += 1;
         let queue = self.waiting.entry(tenant).or_default();
         if queue.is_empty() {
-            queue.used = self.used.get(&tenant).copied().unwrap_or_default().max(self.last);
+            // Who was away has saved nothing.
+            let used = self.used.entry(tenant).or_default();
+            *used = self.last.max(*used);
+            queue.used = *used;
             self.order.insert((queue.used, tenant));
         }
         let places = if ran { &mut queue.ran } else { &mut queue.new };
@@ -273,15 +276,13 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_long_turn_is_paid_with_later_ones() {
-        let turns = Arc::new(Turns::new(1));
+    /// How many turns each of some requests has of so many, if all always go on;
+    /// with how many milliseconds each turn takes.
+    fn had(requests: &mut [(&mut Ticket, u64)], turns: usize) -> Vec<usize> {
+        let mut had = vec![0; requests.len()];
         let mut cx = Context::from_waker(Waker::noop());
-        // The second does not yield for 50 ticks; both always want to go on.
-        let mut both = [(turns.ticket(1), 1), (turns.ticket(2), 50)];
-        let mut had = [0; 2];
-        for _ in 0..200 {
-            for (at, (ticket, millis)) in both.iter_mut().enumerate() {
+        while had.iter().sum::<usize>() < turns {
+            for (at, (ticket, millis)) in requests.iter_mut().enumerate() {
                 if let Poll::Ready(mut turn) = ticket.poll_turn(&mut cx) {
                     turn.took(Duration::from_millis(*millis));
                     turn.again(Waker::noop());
@@ -289,6 +290,28 @@ mod tests {
                 }
             }
         }
-        assert!(had[0] > 150 && (3..=6).contains(&had[1]), "{had:?}");
+        had
+    }
+
+    #[test]
+    fn a_long_turn_is_paid_with_later_ones() {
+        let turns = Arc::new(Turns::new(1));
+        let (mut one, mut other) = (turns.ticket(1), turns.ticket(2));
+        // The second does not yield for 50 ticks.
+        let had = had(&mut [(&mut one, 1), (&mut other, 50)], 200);
+        assert!((3..=6).contains(&had[1]), "{had:?}");
+    }
+
+    #[test]
+    fn who_was_away_has_saved_nothing() {
+        let turns = Arc::new(Turns::new(1));
+        let (mut one, mut other) = (turns.ticket(1), turns.ticket(2));
+        let mut third = turns.ticket(3);
+        had(&mut [(&mut one, 1), (&mut other, 1), (&mut third, 1)], 6);
+        drop(third);
+        had(&mut [(&mut one, 1), (&mut other, 1)], 1_000);
+        let mut third = turns.ticket(3);
+        let had = had(&mut [(&mut one, 1), (&mut other, 1), (&mut third, 1)], 60);
+        assert!(had.iter().all(|turns| (18..=22).contains(turns)), "{had:?}");
     }
 }

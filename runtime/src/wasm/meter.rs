@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::background::Background;
+use super::clock::Ticking;
 use super::fair::TenantKey;
 use crate::error::GuestError;
 use crate::request::Request;
-use crate::tenant::{Running, Tenant};
+use crate::tenant::{Permit, Running, Tenant};
 
 /// The CPU time that a request may use after its first poll where the
 /// connections are served; what needs more goes on in the background. Half a
@@ -46,10 +47,15 @@ struct Metered<F> {
     /// Told what was used.
     request: Arc<Request>,
     tenant: Arc<Tenant>,
-    /// Set once it goes on there, and dropped after the guest: one that nobody
-    /// waits for any more counts until it is gone.
+    /// Set once it goes on there.
     in_background: Option<InBackground>,
+    _held: Held,
 }
+
+/// What a guest holds. Dropped after the guest, as is what it counts among: one
+/// that nobody waits for any more runs until it next yields; until then it has its
+/// place, and the clock must tick for it.
+type Held = (Permit, Ticking);
 
 /// Runs a guest here for its first slice, then in the background; at once in the
 /// background if its tenant has so many there already, or used so much here, that
@@ -58,6 +64,7 @@ struct Metered<F> {
 /// those around it are, too: they move.
 pub(super) fn run<F, T>(
     guest: F,
+    held: Held,
     limit: Duration,
     request: Arc<Request>,
     background: &Background,
@@ -79,6 +86,7 @@ where
         request,
         tenant: tenant.clone(),
         in_background: None,
+        _held: held,
     };
     async move {
         let mut stays = None;

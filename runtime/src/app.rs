@@ -28,7 +28,8 @@ use crate::peer::Peer;
 use crate::request::{Misunderstood, Payload, Request, RequestId};
 use crate::respond::{Asked, ErrorPages, Response, refuse, without_body};
 use crate::server::{self, Stop, listen::Listeners};
-use crate::site::{self, ForFiles, Site, Step};
+use crate::site::{self, Common, Site, Step};
+use crate::tenant::Budget;
 use crate::tls::{self, CurrentCertificates};
 use crate::units::Bytes;
 use crate::upgrade::{self, Handover};
@@ -80,7 +81,7 @@ pub(crate) struct Shared {
     certificates: CurrentCertificates,
     engines: Arc<Engines>,
     logs: LogThread,
-    files: ForFiles,
+    common: Common,
     pub(crate) site: ArcSwap<Site>,
     ids: RequestIds,
 }
@@ -112,8 +113,9 @@ impl MyWeb {
         machine::fit(&mut limits)?;
         let engines = Engines::new(&limits)?;
         let cache = Arc::new(FileCache::new(limits.file_cache));
-        let files = ForFiles { cache, encoders: Encoders::default() };
-        let loaded = site::load(&plan, &engines, &logs, &files, None)?;
+        let memory = Arc::new(Budget::new(machine::server_memory(&limits)));
+        let common = Common { cache, encoders: Encoders::default(), memory };
+        let loaded = site::load(&plan, &engines, &logs, &common, None)?;
         let site = ArcSwap::from_pointee(loaded.site);
         let certificates = Arc::new(ArcSwap::from_pointee(loaded.certificates));
         let started = Started::with(&plan);
@@ -125,7 +127,7 @@ impl MyWeb {
             certificates,
             engines,
             logs,
-            files,
+            common,
             site,
             ids,
         });
@@ -270,9 +272,16 @@ impl Shared {
             )]));
         }
         let before = self.site.load_full();
-        let loaded = site::load(&plan, &self.engines, &self.logs, &self.files, Some(&before))?;
+        let loaded = site::load(&plan, &self.engines, &self.logs, &self.common, Some(&before))?;
         self.certificates.store(Arc::new(loaded.certificates));
-        self.site.store(Arc::new(loaded.site));
+        let site = Arc::new(loaded.site);
+        self.site.store(site.clone());
+        for gone in before.tenants.iter().map(|site| &site.tenant) {
+            if !site.tenants.iter().any(|site| site.tenant.name == gone.name) {
+                tracing::info!("tenant {} is gone: {}", gone.name, gone.totals);
+            }
+        }
+        site.tenants.iter().for_each(|site| site.tenant.take_effect());
         Ok(loaded.kept)
     }
 }

@@ -30,16 +30,17 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Tell all that is wrong with a configuration file, without serving it.
+    /// Tell all that is wrong with a configuration file, without serving it; with
+    /// the variables that would be set over it.
     Check {
         /// The file.
-        #[arg(default_value = FILE)]
+        #[arg(default_value = FILE, env = "MYWEB_CONFIG")]
         file: PathBuf,
     },
     /// Print the tenants, routes and what answers them.
     Routes {
         /// The file.
-        #[arg(default_value = FILE)]
+        #[arg(default_value = FILE, env = "MYWEB_CONFIG")]
         file: PathBuf,
     },
     /// Print the JSON schema of the configuration file.
@@ -97,7 +98,11 @@ Examples:
   myweb-run --app hello.wasm --watch                reload when it is built again
   myweb-run --config myweb.toml                     tenants, hosts, routes and limits
 
-Sizes are written 512, 64KiB, 10MiB; durations 250ms, 10s, 2m; rates 200/s, 10/m.";
+Sizes are written 512, 64KiB, 10MiB; durations 250ms, 10s, 2m; rates 200/s, 10/m.
+
+A flag beats its variable, which beats [limits] of the file: these are the limits of the
+server, and the defaults of its tenants. What a tenant or a route of the file has of its own
+stays.";
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -118,12 +123,12 @@ impl Invocation {
     pub fn parse() -> Invocation {
         let matches = command().get_matches();
         let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        let file = |path| Source::File { path, overrides: Overrides::default(), watch: false };
+        let (serve, limits) = (cli.serve, limits_of(&matches));
         match cli.command {
-            Some(Action::Check { file: path }) => Invocation::Check(file(path)),
-            Some(Action::Routes { file: path }) => Invocation::Routes(file(path)),
+            Some(Action::Check { file }) => Invocation::Check(serve.file(file, limits)),
+            Some(Action::Routes { file }) => Invocation::Routes(serve.file(file, limits)),
             Some(Action::Schema) => Invocation::Schema,
-            None => Invocation::Serve(cli.serve.source(limits_of(&matches))),
+            None => Invocation::Serve(serve.source(limits)),
         }
     }
 }
@@ -158,13 +163,18 @@ fn limits_of(matches: &ArgMatches) -> Vec<(&'static str, String)> {
 }
 
 impl Serve {
-    fn source(self, limits: Vec<(&'static str, String)>) -> Source {
+    /// A file, with what flags and variables set over it.
+    fn file(self, path: PathBuf, limits: Vec<(&'static str, String)>) -> Source {
+        let self_signed = self.tls == Some(TlsSource::SelfSigned);
+        let overrides = Overrides { listen: self.addr, self_signed, limits };
+        Source::File { path, overrides, watch: self.watch }
+    }
+
+    fn source(mut self, limits: Vec<(&'static str, String)>) -> Source {
         let nothing = self.apps.is_empty() && self.statics.is_empty() && self.handlers.is_none();
         let found = Some(PathBuf::from(FILE)).filter(|file| nothing && Path::exists(file));
-        if let Some(path) = self.config.or(found) {
-            let self_signed = self.tls == Some(TlsSource::SelfSigned);
-            let overrides = Overrides { listen: self.addr, self_signed, limits };
-            return Source::File { path, overrides, watch: self.watch };
+        if let Some(path) = self.config.take().or(found) {
+            return self.file(path, limits);
         }
         let mut config = Config {
             listen: self.addr.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned()),

@@ -8,6 +8,8 @@ use std::time::Duration;
 use http::Method;
 use thiserror::Error;
 
+use crate::tenant::Lack;
+
 /// Why the server did not start, or did not take a change.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -87,8 +89,8 @@ pub(crate) enum Refusal {
     Misdirected,
     #[error("too many requests; there is room after {0:?}")]
     TooManyRequests(Duration),
-    #[error("the tenant holds {used} of {most} bytes of memory")]
-    TenantMemory { used: usize, most: usize },
+    #[error("there is no memory for it: {0}")]
+    Memory(Lack),
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
     #[error("the body did not arrive in time")]
@@ -116,10 +118,10 @@ pub(crate) enum GuestError {
     PoolExhausted(String),
     #[error("the guest trapped: {0}")]
     Trapped(String),
-    #[error("the guest trapped after {limit} bytes of memory were refused: {trap}")]
-    OutOfMemory { limit: usize, trap: String },
-    #[error("the tenant has all of its {most} bytes of memory")]
-    TenantMemory { most: usize },
+    #[error("the guest trapped after memory was refused, as {lack}: {trap}")]
+    OutOfMemory { lack: Lack, trap: String },
+    #[error("there is no memory for it: {0}")]
+    Memory(Lack),
     #[error("the guest used {used:?} of CPU time, its limit is {limit:?}")]
     CpuExceeded { used: Duration, limit: Duration },
     #[error("the guest did not answer within {0:?}")]

@@ -110,8 +110,8 @@ impl Route {
         let mut memory = Taken::nothing(tenant.memory.clone());
         let body = payload.read(&self.limits, &mut memory).await?;
         request.spent.add_received(body.len());
-        let _permit = tenant.admit().await?;
-        Ok(app.answer(request, body, found, &self.name).await?)
+        let permit = tenant.admit().await?.with(memory);
+        Ok(app.answer(request, body, found, permit, &self.name).await?)
     }
 
     /// An answer with the headers that the route gives to all of its own.

@@ -63,6 +63,10 @@ pub struct Limits {
     pub file_cache: usize,
     /// Instances of all tenants at the same time: the size of the pool.
     pub instances: usize,
+    /// Memory of all tenants together, in bytes; what [`Limits::tenant_memory`]
+    /// counts. By default three quarters of what the machine has, or the control
+    /// group that the server is in; half of less than 2 GiB. Passed: 503.
+    pub server_memory: Option<usize>,
     /// How long running requests may go on after the server was told to stop.
     pub drain: Duration,
 }
@@ -95,6 +99,7 @@ impl Default for Limits {
             client_connections: 2_000,
             file_cache: 32 << 20,
             instances: 1_000,
+            server_memory: None,
             drain: Duration::from_secs(10),
         }
     }

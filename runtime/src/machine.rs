@@ -1,5 +1,7 @@
 //! What the machine can give, beside what the limits ask for.
 
+mod memory;
+
 use crate::error::StartError;
 use crate::limits::Limits;
 use crate::units::Bytes;
@@ -37,11 +39,41 @@ pub(crate) fn fit(limits: &mut Limits) -> Result<(), StartError> {
     most("instances", limits.instances, maps, "vm.max_map_count", "lower it, or raise that");
     let named = "the limit of open descriptors";
     most("connections", limits.connections, descriptors, named, "lower it, or raise that");
-    if let Some(memory) = total_memory().filter(|memory| limits.memory > *memory) {
-        let (asked, memory) = (Bytes(limits.memory), Bytes(memory));
-        problems.push(format!("memory = {asked}: the machine has {memory}; lower it"));
-    }
+    problems.extend(wrong_memory(limits, memory::there_is()));
     if problems.is_empty() { Ok(()) } else { Err(StartError::Config(problems)) }
+}
+
+/// What is wrong with the limits of memory where there is so much.
+fn wrong_memory(limits: &Limits, there: Option<usize>) -> Vec<String> {
+    let Limits { memory, server_memory, .. } = *limits;
+    let mut problems = Vec::new();
+    let mut most = |name: &str, asked: usize, there: Option<usize>, what: &str| {
+        if let Some(there) = there.filter(|there| asked > *there) {
+            let (asked, there) = (Bytes(asked), Bytes(there));
+            problems.push(format!("{name} = {asked}: {what} {there}; lower it"));
+        }
+    };
+    let machine = "the machine has";
+    most("memory", memory, there, machine);
+    most("server-memory", server_memory.unwrap_or(0), there, machine);
+    most("memory", memory, server_memory, "all tenants together have server-memory =");
+    problems
+}
+
+/// What no tenant gets by default, in bytes: connections, files in memory, and
+/// what free slots of the pool keep take about as much when there are as many as
+/// there may be.
+const OTHERS: usize = 512 << 20;
+
+/// The memory of all tenants together, in bytes: the limit, or else what is left
+/// of what there is.
+pub(crate) fn server_memory(limits: &Limits) -> usize {
+    limits.server_memory.or_else(|| memory::there_is().map(for_tenants)).unwrap_or(usize::MAX)
+}
+
+/// Three quarters of what there is; of a small machine half.
+fn for_tenants(there: usize) -> usize {
+    there - (there / 4).max(OTHERS.min(there / 2))
 }
 
 /// Raises the limit of open descriptors to what the system allows.
@@ -59,10 +91,30 @@ fn number_in(path: &str) -> Option<usize> {
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// Linux has it in a file; elsewhere it is not checked.
-fn total_memory() -> Option<usize> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib << 10)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_the_memory_is_for_tenants() {
+        for (there, expected) in [(16 << 30, 12 << 30), (1 << 30, 512 << 20), (4 << 20, 2 << 20)] {
+            assert_eq!(for_tenants(there), expected);
+        }
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_refused_with_the_numbers() {
+        let limits = |memory, server_memory| Limits { memory, server_memory, ..Limits::default() };
+        assert_eq!(wrong_memory(&limits(4 << 20, Some(8 << 20)), Some(8 << 20)), [""; 0]);
+        assert_eq!(wrong_memory(&limits(4 << 20, None), None), [""; 0]);
+        let wrong = wrong_memory(&limits(16 << 20, Some(9 << 20)), Some(8 << 20));
+        assert_eq!(
+            wrong,
+            [
+                "memory = 16MiB: the machine has 8MiB; lower it",
+                "server-memory = 9MiB: the machine has 8MiB; lower it",
+                "memory = 16MiB: all tenants together have server-memory = 9MiB; lower it",
+            ]
+        );
+    }
 }

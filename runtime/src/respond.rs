@@ -14,6 +14,7 @@ use crate::conditions::{Outcome, Validators};
 use crate::error::{GuestError, Refusal};
 use crate::observe::Visit;
 use crate::request::Request;
+use crate::tenant::Bound;
 
 /// An answer of ours.
 pub(crate) type Response = http::Response<Body>;
@@ -164,15 +165,17 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Unreadable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
         Refusal::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
-        Refusal::Overloaded { .. } | Refusal::TenantMemory { .. } | Refusal::HeadersTogether(_) => {
+        Refusal::Overloaded { .. } | Refusal::Memory(_) | Refusal::HeadersTogether(_) => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         Refusal::Guest(error) => match error {
-            GuestError::PoolExhausted(_) | GuestError::TenantMemory { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            GuestError::PoolExhausted(_) | GuestError::Memory(_) => StatusCode::SERVICE_UNAVAILABLE,
             GuestError::Trapped(_) | GuestError::NoAnswer(_) | GuestError::Panicked => {
                 StatusCode::INTERNAL_SERVER_ERROR
+            }
+            // What others have is nobody's fault here, and may soon be over.
+            GuestError::OutOfMemory { lack, .. } if lack.of == Bound::Machine => {
+                StatusCode::SERVICE_UNAVAILABLE
             }
             GuestError::OutOfMemory { .. } => StatusCode::INSUFFICIENT_STORAGE,
             GuestError::CpuExceeded { .. } | GuestError::WallExceeded(_) => {

@@ -22,7 +22,7 @@ use crate::respond::{Asked, ErrorPages, Response, refuse};
 use crate::router::{Found, Miss, Router};
 use crate::tenant::Tenant;
 use crate::wasm::{App, Component};
-pub(crate) use load::{ForFiles, load};
+pub(crate) use load::{Common, load};
 
 /// Tenants, and the hosts that lead to them.
 pub(crate) struct Site {

@@ -10,18 +10,16 @@ mod fair;
 mod frozen;
 mod host;
 mod instance;
+mod memory;
 mod meter;
 mod output;
 mod pool;
 mod service;
+mod settings;
 mod world;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
-
-use wasmtime::{
-    Config, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig,
-};
 
 use crate::error::StartError;
 use crate::limits::Limits;
@@ -30,23 +28,8 @@ use background::Background;
 use clock::EpochClock;
 pub(crate) use component::Component;
 use pool::Pools;
+use settings::settings;
 use world::World;
-
-/// Linear memories, tables and core modules that one component may have.
-const MEMORIES: u32 = 2;
-const TABLES: u32 = 16;
-const CORE_INSTANCES: u32 = 32;
-/// Entries of one table. A Rust component has some hundreds, Python's 10,000.
-const TABLE_ELEMENTS: usize = 20_000;
-/// What stays resident of a slot that is given back, in bytes. Measured with
-/// `cargo xtask bench hello`: less costs page faults, more costs clearing.
-const MEMORY_KEPT: usize = 256 << 10;
-/// A fiber's stack, in bytes: wasmtime lets guests use half of it, the rest is
-/// for what they call.
-const STACK: usize = 1 << 20;
-/// Slots whose memory is given back in one system call.
-const GIVEN_BACK_TOGETHER: usize = 16;
-const STACK_KEPT: usize = 32 << 10;
 
 /// What all components share: an engine, and a second one for those that need
 /// the component model's streams and futures, which the others would pay for.
@@ -113,49 +96,4 @@ impl Engine {
 
 fn thread_failed(error: std::io::Error) -> String {
     format!("no thread could be started: {error}")
-}
-
-/// SECURITY: reservation and guard sizes are left at their defaults, on which
-/// the elision of bounds checks and the clearing of slots rely
-/// (CVE-2026-34988), and so is `signals_based_traps`, which carries the
-/// mitigations against Spectre.
-fn settings(limits: &Limits, concurrent: bool) -> Config {
-    let mut config = Config::new();
-    config
-        .wasm_component_model(true)
-        .wasm_component_model_async(concurrent)
-        .concurrency_support(concurrent)
-        .wasm_memory64(false)
-        .wasm_relaxed_simd(false)
-        .epoch_interruption(true)
-        .async_stack_zeroing(true)
-        .async_stack_size(STACK)
-        .memory_init_cow(true)
-        .generate_address_map(true)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
-    // The version of the settings is part of what a compiled component is for.
-    let _ = config.module_version(ModuleVersionStrategy::WasmtimeVersion);
-    config
-}
-
-fn pool(limits: &Limits) -> PoolingAllocationConfig {
-    let count = u32::try_from(limits.instances).unwrap_or(u32::MAX);
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(count)
-        .total_core_instances(count.saturating_mul(CORE_INSTANCES))
-        .total_memories(count.saturating_mul(MEMORIES))
-        .total_tables(count.saturating_mul(TABLES))
-        .total_stacks(count)
-        .max_core_instances_per_component(CORE_INSTANCES)
-        .max_memories_per_component(MEMORIES)
-        .max_memories_per_module(1)
-        .max_tables_per_component(TABLES)
-        .table_elements(TABLE_ELEMENTS)
-        .max_memory_size(limits.memory)
-        .linear_memory_keep_resident(MEMORY_KEPT)
-        .table_keep_resident(MEMORY_KEPT)
-        .async_stack_keep_resident(STACK_KEPT)
-        .decommit_batch_size(GIVEN_BACK_TOGETHER)
-        .pagemap_scan(Enabled::Auto);
-    pool
 }

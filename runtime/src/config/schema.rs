@@ -176,8 +176,10 @@ fn limits(scope: Scope) -> Map<String, Value> {
     if let Some(Value::Object(properties)) = table.get_mut("properties") {
         for limit in KEYS.iter().filter(|limit| limit.scope >= scope) {
             let shown = limit.show(&Limits::default());
+            // What could not be written so is no default to fill in.
+            let is_value = limit.set(&mut Limits::default(), &shown).is_ok();
             if let (Some(Value::Object(property)), true) =
-                (properties.get_mut(limit.name), shown != "none")
+                (properties.get_mut(limit.name), is_value)
             {
                 let number = shown.parse::<u64>().ok().filter(|_| limit.is_count());
                 property

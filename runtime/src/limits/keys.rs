@@ -34,7 +34,12 @@ enum Field<'a> {
     /// With the smallest and the largest value.
     Count(&'a mut usize, usize, usize),
     Rate(&'a mut Option<Rate>),
+    /// A part of what the machine has, unless it is said.
+    Share(&'a mut Option<usize>),
 }
+
+/// The default of a share, for people.
+const SHARE: &str = "3/4 of the machine's";
 
 macro_rules! keys {
     ($($name:literal $flag:literal $variable:literal $scope:ident $help:literal $field:expr;)*) => {
@@ -71,6 +76,7 @@ keys! {
     "client-connections" "max-client-connections" "MYWEB_MAX_CLIENT_CONNECTIONS" Server "connections from one address at the same time (then closed)" |l| Field::Count(&mut l.client_connections, 1, 1_000_000);
     "file-cache" "file-cache" "MYWEB_FILE_CACHE" Server "small static files that are kept in memory" |l| Field::Size(&mut l.file_cache);
     "instances" "instances" "MYWEB_INSTANCES" Server "instances at the same time: the pool (then 503)" |l| Field::Count(&mut l.instances, 1, 30_000);
+    "server-memory" "max-server-memory" "MYWEB_MAX_SERVER_MEMORY" Server "memory of all tenants together (then 503)" |l| Field::Share(&mut l.server_memory);
     "drain" "drain" "MYWEB_DRAIN" Server "time for running requests to end when the server stops" |l| Field::Time(&mut l.drain);
 }
 
@@ -89,6 +95,7 @@ impl Key {
             Field::Size(size) => *size = text.parse::<Bytes>()?.0,
             Field::Time(time) => *time = text.parse::<Span>()?.0,
             Field::Rate(rate) => *rate = Some(text.parse()?),
+            Field::Share(size) => *size = Some(text.parse::<Bytes>()?.0),
             Field::Count(count, least, most) => {
                 let number = text.parse().ok().filter(|number| (least..=most).contains(number));
                 *count = number
@@ -104,6 +111,7 @@ impl Key {
             Field::Size(size) => Bytes(*size).to_string(),
             Field::Time(time) => Span(*time).to_string(),
             Field::Rate(rate) => rate.map_or("none".to_owned(), |rate| rate.to_string()),
+            Field::Share(size) => size.map_or(SHARE.to_owned(), |size| Bytes(size).to_string()),
             Field::Count(count, ..) => count.to_string(),
         }
     }
@@ -111,7 +119,7 @@ impl Key {
     /// What a value looks like, in one word, for people.
     pub(crate) fn placeholder(&self) -> &'static str {
         match (self.field)(&mut Limits::default()) {
-            Field::Size(_) => "SIZE",
+            Field::Size(_) | Field::Share(_) => "SIZE",
             Field::Time(_) => "TIME",
             Field::Rate(_) => "RATE",
             Field::Count(..) => "N",
@@ -135,6 +143,7 @@ mod tests {
             ..Limits::default()
         };
         limits.client_rate = limits.rate;
+        limits.server_memory = Some(1 << 30);
         for key in KEYS {
             let text = key.show(&limits);
             let mut read = limits.clone();

@@ -84,10 +84,7 @@ async fn collect(
         if first.len() + all.len() + piece.len() > most {
             return Err(Refusal::BodyTooLarge(most));
         }
-        if !memory.more(piece.len()) {
-            let (used, most) = (memory.budget().used(), memory.budget().most);
-            return Err(Refusal::TenantMemory { used, most });
-        }
+        memory.more(piece.len()).map_err(Refusal::Memory)?;
         if first.is_empty() && all.is_empty() {
             first = piece;
         } else {

@@ -20,15 +20,17 @@ use crate::observe::{AccessLog, LogThread};
 use crate::redirect::{HTTPS, Redirect, Transport};
 use crate::respond::{ErrorPage, ErrorPages};
 use crate::router::Router;
-use crate::tenant::Tenant;
+use crate::tenant::{Budget, Tenant};
 use crate::tls::{self, Certificates};
 use crate::units::Bytes;
 use crate::wasm::{App, Component, Engines};
 
-/// What all static files and bodies share, as long as the server runs.
-pub(crate) struct ForFiles {
+/// What all tenants share, as long as the server runs.
+pub(crate) struct Common {
     pub(crate) cache: Arc<FileCache>,
     pub(crate) encoders: Encoders,
+    /// The memory of all of them together.
+    pub(crate) memory: Arc<Budget>,
 }
 
 /// A site, and what of it is the old one's because the new one is broken.
@@ -47,7 +49,7 @@ pub(crate) fn load(
     plan: &Plan,
     engines: &Engines,
     logs: &LogThread,
-    shared: &ForFiles,
+    shared: &Common,
     before: Option<&Site>,
 ) -> Result<Loaded, StartError> {
     let mut loader = Loader {
@@ -94,7 +96,7 @@ pub(crate) fn load(
 struct Loader<'a> {
     engines: &'a Engines,
     logs: &'a LogThread,
-    shared: &'a ForFiles,
+    shared: &'a Common,
     before: Option<&'a Site>,
     roots: HashMap<(PathBuf, Vec<String>), Option<Arc<Root>>>,
     components: HashMap<PathBuf, Option<Arc<Component>>>,
@@ -166,18 +168,18 @@ impl Loader<'_> {
         certificates
     }
 
-    /// The tenant that was there before, with what it uses, unless its limits
-    /// have changed.
+    /// The tenant that was there before, with what it uses, as it is now.
     fn owner(&mut self, plan: &TenantPlan) -> Arc<Tenant> {
-        let before = self.before.into_iter().flat_map(|site| &site.tenants);
-        let mut same = before.map(|site| &site.tenant).filter(|tenant| *tenant.name == *plan.name);
-        match same.find(|tenant| *tenant.limits == plan.limits && tenant.clock == plan.clock) {
-            Some(tenant) => tenant.clone(),
-            None => {
-                let log = plan.log.as_deref().and_then(|path| self.sink(path));
-                Arc::new(Tenant::new(&plan.name, plan.limits.clone(), plan.clock, log))
-            }
+        let mut before = self.before.into_iter().flat_map(|site| &site.tenants);
+        let before = before.find(|site| *site.tenant.name == *plan.name).map(|site| &site.tenant);
+        if let Some(tenant) = before.filter(|tenant| tenant.is_as(plan)) {
+            return tenant.clone();
         }
+        let log = plan.log.as_deref().and_then(|path| self.sink(path));
+        Arc::new(match before {
+            Some(tenant) => tenant.changed(plan, log),
+            None => Tenant::new(plan, log, &self.shared.memory),
+        })
     }
 
     fn handler(&mut self, route: &RoutePlan, tenant: &Arc<Tenant>) -> Option<Handler> {
@@ -192,7 +194,8 @@ impl Loader<'_> {
             Target::App { path, reuse, files } => {
                 let component = self.component(path, &route.origin)?;
                 let (least, most) = (component.least_memory(), route.limits.memory);
-                let most = most.min(tenant.limits.tenant_memory);
+                let of_tenant = tenant.limits.tenant_memory.saturating_sub(Component::BESIDE);
+                let most = most.min(of_tenant);
                 if least > most {
                     let (origin, path) = (&route.origin, path.display());
                     self.problems.push(format!(

@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::request::Request;
 use crate::respond::Response;
 use crate::router::Found;
-use crate::tenant::Tenant;
+use crate::tenant::{Permit, Tenant};
 
 /// A component with its tenant, grants and limits.
 pub(crate) struct App {
@@ -52,6 +52,7 @@ impl App {
         request: &Arc<Request>,
         body: Bytes,
         found: Found,
+        permit: Permit,
         route: &Arc<str>,
     ) -> Result<Response, GuestError> {
         let (app, of_guest, route) = (self.clone(), request.clone(), route.clone());
@@ -59,19 +60,20 @@ impl App {
             let answer = app.run(&of_guest, &body, &found, route).await?;
             convert::response(answer, &of_guest, &app)
         };
-        self.within_limits(request, run).await
+        self.within_limits(request, permit, run).await
     }
 
     /// Runs a guest of this app within its limits of CPU and wall time.
     pub(super) async fn within_limits<T: Send + 'static>(
         &self,
         request: &Arc<Request>,
+        permit: Permit,
         guest: impl Future<Output = Result<T, GuestError>> + Send + 'static,
     ) -> Result<T, GuestError> {
         let engine = &self.component.engine;
-        let _ticking = engine.clock.tick();
+        let held = (permit, engine.clock.tick());
         let (cpu, wall) = (self.limits.cpu, self.limits.wall);
-        let run = meter::run(guest, cpu, request.clone(), &engine.background, &self.tenant);
+        let run = meter::run(guest, held, cpu, request.clone(), &engine.background, &self.tenant);
         tokio::time::timeout(wall, run).await.unwrap_or(Err(GuestError::WallExceeded(wall)))
     }
 

@@ -8,6 +8,7 @@ use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 use super::bindings::{Params, Results};
 use super::host::{self, Host};
+use super::settings::GUEST_STACK;
 use super::world::{World, not_valid};
 use super::{Engine, Engines};
 
@@ -37,6 +38,9 @@ impl Component {
         let pages = required.and_then(|required| required.max_initial_memory_size).unwrap_or(0);
         usize::try_from(pages).unwrap_or(usize::MAX).saturating_mul(PAGE)
     }
+
+    /// What an instance takes of its tenant's memory beside its own, in bytes.
+    pub(crate) const BESIDE: usize = GUEST_STACK;
 
     /// Compiles a component.
     ///

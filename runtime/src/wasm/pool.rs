@@ -28,7 +28,7 @@ impl Pool {
             return None;
         }
         let (_, instance) = self.idle().pop_back()?;
-        self.tenant.idle.fetch_sub(1, Relaxed);
+        self.tenant.running.idle.fetch_sub(1, Relaxed);
         Some(instance)
     }
 
@@ -38,8 +38,8 @@ impl Pool {
         if instance.served >= self.reuse {
             return;
         }
-        if self.tenant.idle.fetch_add(1, Relaxed) >= self.tenant.limits.concurrency {
-            self.tenant.idle.fetch_sub(1, Relaxed);
+        if self.tenant.running.idle.fetch_add(1, Relaxed) >= self.tenant.limits.concurrency {
+            self.tenant.running.idle.fetch_sub(1, Relaxed);
             return;
         }
         self.idle().push_back((Instant::now(), instance));
@@ -57,7 +57,7 @@ impl Reserve for Pool {
 
     fn give_up(&self) -> bool {
         let oldest = self.idle().pop_front();
-        self.tenant.idle.fetch_sub(usize::from(oldest.is_some()), Relaxed);
+        self.tenant.running.idle.fetch_sub(usize::from(oldest.is_some()), Relaxed);
         oldest.is_some()
     }
 }
@@ -65,7 +65,7 @@ impl Reserve for Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         let left = self.idle().len();
-        self.tenant.idle.fetch_sub(left, Relaxed);
+        self.tenant.running.idle.fetch_sub(left, Relaxed);
     }
 }
 

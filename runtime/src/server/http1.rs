@@ -29,7 +29,7 @@ pub(super) async fn serve<S>(begun: Begun<S>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Begun { stream, before, peer, context, limits, first_head } = begun;
+    let Begun { stream, before, peer, context, limits, first_head, left } = begun;
     let activity = Activity::new();
     let stream = Rewound::new(stream, before);
     let checked = Checked::http1(stream, limits.header_time, first_head, activity.clone());
@@ -49,18 +49,19 @@ where
         drop(draining.wait_for(|draining| *draining).await);
         activity.quiet(DRAIN_IDLE).await;
     });
-    let ended = tokio::select! {
-        // First: a request that is there is answered.
-        biased;
-        ended = &mut connection => Some(ended),
-        () = &mut stop => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            Pin::new(&mut connection).graceful_shutdown();
-            (&mut connection).await
+    // hyper does not look for the end while there are bytes that it does not want
+    // yet, such as the next request.
+    let mut abandoned = pin!(activity.abandoned(left));
+    let mut stopping = false;
+    let ended = loop {
+        tokio::select! {
+            // First: a request that is there is answered.
+            biased;
+            ended = &mut connection => break ended,
+            () = &mut abandoned => return Err(io::Error::other("the client has left")),
+            () = &mut stop, if !stopping => stopping = true,
         }
+        Pin::new(&mut connection).graceful_shutdown();
     };
     // What hyper could not read it has answered; anything else broke off.
     match ended {

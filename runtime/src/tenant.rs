@@ -13,10 +13,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::config::plan::Clock;
 use crate::error::Refusal;
 use crate::limits::Limits;
-use crate::limits::rate::Buckets;
-use crate::observe::{Sink, Totals};
+use crate::limits::rate::{Buckets, Flow};
+use crate::observe::{Sink, Spent, Totals};
 pub(crate) use budget::{Budget, Reserve, Taken, oldest};
 use debt::Debt;
+
+/// What is shorter holds up nobody.
+const NOTICED: Duration = Duration::from_micros(100);
 
 /// An owner of hosts, routes and limits.
 pub(crate) struct Tenant {
@@ -38,6 +41,7 @@ pub(crate) struct Tenant {
     running: Arc<Semaphore>,
     waiting: AtomicUsize,
     buckets: Mutex<Buckets>,
+    logged: Mutex<Flow>,
     debt: Debt,
     since: Instant,
 }
@@ -62,6 +66,7 @@ impl Tenant {
             idle: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             buckets: Mutex::default(),
+            logged: Mutex::default(),
             debt: Debt::default(),
             since: Instant::now(),
         }
@@ -70,6 +75,15 @@ impl Tenant {
     /// One of its guests kept a thread that serves connections for so long.
     pub(crate) fn owes(&self, used: Duration) {
         self.debt.add(used, self.since.elapsed());
+    }
+
+    /// The server itself worked for so long on an answer of it, where connections
+    /// are served.
+    pub(crate) fn charge(&self, spent: &Spent, used: Duration) {
+        spent.add_for_answer(used);
+        if used > NOTICED {
+            self.owes(used);
+        }
     }
 
     /// Whether its guests have kept those threads for longer than its share.
@@ -89,6 +103,12 @@ impl Tenant {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = buckets.take(all, one, client, self.since.elapsed());
         taken.map_err(Refusal::TooManyRequests)
+    }
+
+    /// Whether a line of so many bytes may be logged for it: counts them if so.
+    pub(crate) fn may_log(&self, bytes: usize) -> bool {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.take(bytes, self.limits.log_rate, self.since.elapsed())
     }
 
     /// Lets a request run, at once or after a short wait in a bounded queue.

@@ -183,10 +183,9 @@ pub(super) type Answering =
 /// Answers the requests of a connection, each followed until its answer is sent,
 /// or refused for what is known of it already.
 pub(super) fn answers(
-    peer: Peer,
+    peer: Arc<Peer>,
     context: &Context,
 ) -> impl Fn(http::Request<Incoming>, Running, Option<Refusal>) -> Answering + use<> {
-    let peer = Arc::new(peer);
     let (shared, draining) = (context.shared.clone(), context.draining.clone());
     move |request, running, refused| {
         let (shared, peer, draining) = (shared.clone(), peer.clone(), draining.clone());

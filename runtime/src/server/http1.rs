@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -14,6 +15,8 @@ use super::activity::Activity;
 use super::checked::Checked;
 use super::connection::{Begun, DRAIN_IDLE, answers};
 use super::rewound::Rewound;
+use crate::error::Refusal;
+use crate::limits::Limits;
 
 /// hyper's smallest buffer, in bytes (it panics below it).
 const MIN_BUFFER: usize = 8_192;
@@ -33,7 +36,8 @@ where
     let activity = Activity::new();
     let stream = Rewound::new(stream, before);
     let checked = Checked::http1(stream, limits.header_time, first_head, activity.clone());
-    let answer = answers(peer, &context);
+    let (peer, shared) = (Arc::new(peer), context.shared.clone());
+    let answer = answers(peer.clone(), &context);
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.idle_time)
@@ -65,8 +69,9 @@ where
     };
     // What hyper could not read it has answered; anything else broke off.
     match ended {
-        Err(error) if !error.is_parse() => return Err(io::Error::other(error)),
-        _ => {}
+        Ok(()) => {}
+        Err(error) if error.is_parse() => shared.note_refused(&peer, &refusal(&error, &limits)),
+        Err(error) => return Err(io::Error::other(error)),
     }
     let parts = connection.into_parts();
     let checked = parts.io.into_inner();
@@ -74,6 +79,18 @@ where
         linger(checked.into_stream()).await;
     }
     Ok(())
+}
+
+/// What hyper found wrong with a head.
+fn refusal(error: &hyper::Error, limits: &Limits) -> Refusal {
+    if !error.is_parse_too_large() {
+        return Refusal::BadRequest("the head cannot be read");
+    }
+    // hyper tells these two apart in words only.
+    match error.to_string().contains("URI") {
+        true => Refusal::UriTooLong(limits.uri),
+        false => Refusal::HeadersTooLarge(limits.headers),
+    }
 }
 
 /// Throws away what a client still sends, for a while: if the connection were

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use hyper::body::Incoming;
@@ -43,7 +44,7 @@ where
     let io = TokioIo::new(Checked::http2(stream, limits.header_time, first_head));
     let activity = Activity::new();
     let streams = Streams::new(limits.send_time);
-    let answer = answers(peer, &context);
+    let answer = answers(Arc::new(peer), &context);
     let service = service_fn(|request: http::Request<Incoming>| {
         let running = activity.begin(size(request.headers()));
         let refused = (activity.heads() > HEADERS).then_some(Refusal::HeadersTogether(HEADERS));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::{Method, StatusCode, Uri};
 
-use crate::request::Request;
+use crate::request::{Request, RequestId};
 use crate::tenant::Tenant;
 pub(crate) use access::{AccessLog, rfc3339_now};
 pub use lines::{Logs, Sink};
@@ -86,7 +86,7 @@ fn nanos(time: Duration) -> u64 {
 /// A request from its first byte to the last of its answer. When it is dropped,
 /// everything about it is written down.
 pub(crate) struct Visit {
-    pub(crate) id: Arc<str>,
+    pub(crate) id: RequestId,
     log: Option<Arc<AccessLog>>,
     /// The line of a request that was refused before it was understood; none if it
     /// could not be read.
@@ -105,7 +105,7 @@ const CLIENT_LEFT: u16 = 499;
 
 impl Visit {
     pub(crate) fn start<B>(
-        id: Arc<str>,
+        id: RequestId,
         log: Option<Arc<AccessLog>>,
         request: &http::Request<B>,
         remote: std::net::SocketAddr,
@@ -118,7 +118,7 @@ impl Visit {
 
     /// Starts with nothing of the request.
     pub(crate) fn start_unread(
-        id: Arc<str>,
+        id: RequestId,
         log: Option<Arc<AccessLog>>,
         remote: std::net::SocketAddr,
     ) -> Box<Visit> {

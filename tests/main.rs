@@ -17,6 +17,7 @@ mod idle;
 mod judges;
 mod limits;
 mod listeners;
+mod logs;
 mod outside;
 mod proxies;
 mod readme;

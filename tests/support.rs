@@ -6,7 +6,7 @@ pub mod tls;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -71,6 +71,13 @@ impl Server {
         Server::start_at(command.args(here).args(arguments), 1)
     }
 
+    /// Starts a command whose standard output is piped, and hands that out.
+    pub fn start_with_stdout(command: &mut Command) -> (Server, ChildStdout) {
+        let mut server = Server::start_at(command, 1);
+        let stdout = server.child.stdout.take().expect("standard output is piped");
+        (server, stdout)
+    }
+
     /// Starts a command whose arguments or file name so many listeners; the
     /// server's address is that of the first over TCP.
     pub fn start_at(command: &mut Command, listeners: usize) -> Server {
@@ -132,6 +139,11 @@ impl Server {
     /// The lines of the log that nobody has waited for yet.
     pub fn log_so_far(&self) -> Vec<String> {
         self.log.lock().expect("no reader panicked").try_iter().collect()
+    }
+
+    /// The lines of the log until it ends.
+    pub fn log_to_end(&self) -> Vec<String> {
+        self.log.lock().expect("no reader panicked").iter().collect()
     }
 
     pub fn pid(&self) -> u32 {
@@ -352,7 +364,7 @@ fn in_time<T>(read: std::io::Result<T>) -> Option<T> {
 }
 
 /// Waits until something holds.
-pub fn wait_for(holds: impl Fn() -> bool) {
+pub fn wait_for(mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "it never holds");

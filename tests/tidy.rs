@@ -71,7 +71,9 @@ fn the_pure_parts_are_pure() {
         "limits/rate.rs",
         "hosts.rs",
         "config/file.rs",
+        "config/file/conflicts.rs",
         "config/file/route.rs",
+        "config/problem.rs",
         "config/flags.rs",
         "config/pattern.rs",
         "config/plan.rs",
@@ -102,8 +104,8 @@ fn only_respond_picks_a_status_for_an_error() {
 #[test]
 fn only_main_exits_or_prints() {
     only(&["main.rs"], &["print!", "println!", "eprint!", "eprintln!", "process::exit"]);
-    // The thread that writes all lines.
-    only(&["main.rs", "observe/lines.rs"], &["stdout()", "stderr()"]);
+    // What the threads of the logs write to.
+    only(&["main.rs", "observe/outlet.rs"], &["stdout()", "stderr()"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use http::Method;
+use http::{HeaderMap, Method};
 use hyper::body::Incoming;
 use tokio_rustls::TlsAcceptor;
 
@@ -17,16 +17,16 @@ use crate::body::Observed;
 use crate::compress::Encoders;
 use crate::config::address::Address;
 use crate::config::plan::Proxies;
-use crate::config::{Plan, Source};
+use crate::config::{Plan, Problem, Source};
 use crate::error::{Refusal, StartError};
 use crate::files::FileCache;
 use crate::limits::Limits;
 use crate::limits::keys::{KEYS, Scope};
 use crate::machine;
-use crate::observe::{LogThread, Visit};
+use crate::observe::{Logs, Visit};
 use crate::peer::Peer;
 use crate::request::{Misunderstood, Payload, Request, RequestId};
-use crate::respond::{Asked, ErrorPages, Response, refuse, without_body};
+use crate::respond::{self, Asked, ErrorPages, Response, refuse, without_body};
 use crate::server::{self, Stop, listen::Listeners};
 use crate::site::{self, Common, Site, Step};
 use crate::tenant::Budget;
@@ -41,6 +41,9 @@ pub struct MyWeb {
     shared: Arc<Shared>,
     listen: Vec<Address>,
 }
+
+/// Tenants with their hosts, and their routes: methods, path, and what answers.
+pub type Routes = Vec<(String, Vec<[String; 3]>)>;
 
 /// A server that listens.
 pub struct Bound {
@@ -80,7 +83,7 @@ pub(crate) struct Shared {
     pub(crate) started: Started,
     certificates: CurrentCertificates,
     engines: Arc<Engines>,
-    logs: LogThread,
+    logs: Logs,
     common: Common,
     pub(crate) site: ArcSwap<Site>,
     ids: RequestIds,
@@ -95,27 +98,47 @@ impl MyWeb {
     ///
     /// [`Config`]: crate::Config
     pub fn build(source: impl Into<Source>) -> Result<MyWeb, StartError> {
-        let logs = LogThread::start().map_err(|error| StartError::Engine(error.to_string()))?;
+        let logs = Logs::start().map_err(|error| StartError::Engine(error.to_string()))?;
         MyWeb::build_with_logs(source, logs)
     }
 
-    /// The same with a thread for logs that is there already.
+    /// Does the same for its errors alone: nothing is written, nor made. The
+    /// routes that there would be.
     ///
     /// # Errors
     /// As [`MyWeb::build`].
-    pub fn build_with_logs(
-        source: impl Into<Source>,
-        logs: LogThread,
-    ) -> Result<MyWeb, StartError> {
+    pub fn check(source: impl Into<Source>) -> Result<Routes, StartError> {
+        Ok(MyWeb::build_with_logs(source, Logs::dry())?.routes())
+    }
+
+    /// The same with threads for logs that are there already.
+    ///
+    /// # Errors
+    /// As [`MyWeb::build`].
+    pub fn build_with_logs(source: impl Into<Source>, logs: Logs) -> Result<MyWeb, StartError> {
         let source = source.into();
-        let plan = source.plan()?;
+        let (plan, mut problems) = source.read()?;
         let mut limits = server_limits(&plan);
-        machine::fit(&mut limits)?;
+        if let Err(StartError::Config(unfit)) = machine::fit(&mut limits) {
+            problems.extend(unfit.iter().flat_map(|text| plan.unfit(text)));
+            // What the machine can give, to judge the rest by.
+            let Limits { memory, instances, .. } = Limits::default();
+            limits.memory = limits.memory.min(memory);
+            limits.instances = limits.instances.min(instances);
+        }
+        // Nothing is made where something is wrong.
+        let logs = if problems.is_empty() { logs } else { Logs::dry() };
         let engines = Engines::new(&limits)?;
         let cache = Arc::new(FileCache::new(limits.file_cache));
         let memory = Arc::new(Budget::new(machine::server_memory(&limits)));
         let common = Common { cache, encoders: Encoders::default(), memory };
-        let loaded = site::load(&plan, &engines, &logs, &common, None)?;
+        let loaded = match site::load(&plan, &engines, &logs, &common, None) {
+            Ok(loaded) if problems.is_empty() => loaded,
+            loaded => {
+                problems.extend(loaded.err().unwrap_or_default());
+                return Err(StartError::Config(Problem::in_order(problems)));
+            }
+        };
         let site = ArcSwap::from_pointee(loaded.site);
         let certificates = Arc::new(ArcSwap::from_pointee(loaded.certificates));
         let started = Started::with(&plan);
@@ -136,7 +159,7 @@ impl MyWeb {
 
     /// Each tenant's name and hosts, and its routes: methods, path, and what
     /// answers.
-    pub fn routes(&self) -> Vec<(String, Vec<[String; 3]>)> {
+    pub fn routes(&self) -> Routes {
         let site = self.shared.site.load();
         let tenant = |site: &Arc<site::TenantSite>| {
             let hosts = site.shown.hosts.join(" ");
@@ -249,6 +272,15 @@ impl Shared {
         }
     }
 
+    /// Writes down a request that could not be read: it was answered already.
+    pub(crate) fn note_refused(&self, peer: &Peer, refusal: &Refusal) {
+        let log = self.site.load().access_log.clone();
+        let remote = peer.asking(&HeaderMap::new()).remote;
+        let mut visit = Visit::start(self.ids.next(), log, remote);
+        tracing::debug!("{visit}: {refusal}");
+        visit.answered(respond::status(refusal));
+    }
+
     /// Loads the site again and replaces it if it is sound. What was not loaded
     /// because it is broken is returned: the old one of it goes on.
     ///
@@ -272,7 +304,8 @@ impl Shared {
             )]));
         }
         let before = self.site.load_full();
-        let loaded = site::load(&plan, &self.engines, &self.logs, &self.common, Some(&before))?;
+        let loaded = site::load(&plan, &self.engines, &self.logs, &self.common, Some(&before));
+        let loaded = loaded.map_err(|all| StartError::Config(Problem::in_order(all)))?;
         self.certificates.store(Arc::new(loaded.certificates));
         let site = Arc::new(loaded.site);
         self.site.store(site.clone());

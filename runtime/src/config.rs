@@ -6,6 +6,7 @@ mod flags;
 mod networks;
 mod pattern;
 pub(crate) mod plan;
+pub(crate) mod problem;
 mod reader;
 mod schema;
 
@@ -15,6 +16,7 @@ use crate::error::{StartError, explain};
 pub use file::Overrides;
 pub use flags::{Config, Mount, TlsSource};
 pub(crate) use plan::Plan;
+pub(crate) use problem::Problem;
 pub use schema::json_schema;
 
 /// Where to listen when nothing else is said.
@@ -53,17 +55,26 @@ impl From<Config> for Source {
 impl Source {
     /// Reads what is written, and looks at the disk for what it leaves open.
     pub(crate) fn plan(&self) -> Result<Plan, StartError> {
+        match self.read()? {
+            (plan, problems) if problems.is_empty() => Ok(plan),
+            (_, problems) => Err(StartError::Config(Problem::in_order(problems))),
+        }
+    }
+
+    /// The same with all that is wrong: the rest can still be judged.
+    pub(crate) fn read(&self) -> Result<(Plan, Vec<Problem>), StartError> {
         match self {
             Source::Config(config) => {
                 let html = Some(PathBuf::from(HTML)).filter(|path| path.is_dir());
                 let names = config.handlers.as_deref().map(component_names).transpose()?;
-                flags::resolve(config, &names.unwrap_or_default(), html)
+                let plan = flags::resolve(config, &names.unwrap_or_default(), html)?;
+                Ok((plan, Vec::new()))
             }
             Source::File { path, overrides, .. } => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
                     StartError::Config(vec![format!("{}: {}", path.display(), explain(&error))])
                 })?;
-                file::read(path, &text, overrides).map_err(StartError::Config)
+                Ok(file::read(path, &text, overrides))
             }
         }
     }

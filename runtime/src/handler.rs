@@ -1,6 +1,7 @@
 //! What answers a route.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -84,12 +85,16 @@ impl Route {
         tokio::task::yield_now().await;
         let mut answer = answer?;
         if self.etag {
-            answer = respond::with_etag(answer, request);
+            answer = respond::with_etag(answer, request, tenant).await;
         }
-        Ok(match &self.encoders {
-            Some(encoders) => compress::answer(answer, request, encoders),
-            None => answer,
-        })
+        let small = answer.body().length().is_some_and(|length| length < compress::LEAST);
+        let Some(encoders) = self.encoders.as_ref().filter(|_| !small) else {
+            return Ok(answer);
+        };
+        let began = Instant::now();
+        let answer = compress::answer(answer, request, encoders);
+        tenant.charge(&request.spent, began.elapsed());
+        Ok(answer)
     }
 
     /// Runs an app once its tenant has room. A body that is read whole is there

@@ -72,11 +72,11 @@ mod error;
 mod observe;
 mod respond;
 
-pub use app::{Bound, Control, MyWeb};
+pub use app::{Bound, Control, MyWeb, Routes};
 pub use config::{Config, Mount, Source, TlsSource};
 pub use error::StartError;
 pub use limits::Limits;
-pub use observe::{LogThread, Sink};
+pub use observe::{Logs, Sink};
 pub use server::Stop;
 pub use units::Rate;
 pub use upgrade::Handover;

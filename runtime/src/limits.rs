@@ -27,6 +27,9 @@ pub struct Limits {
     pub response: usize,
     /// What a request may write to its log, in bytes. The rest is counted.
     pub log: usize,
+    /// What a tenant's guests may write to their logs, in bytes a second. The rest
+    /// is counted.
+    pub log_rate: usize,
     /// Requests of a tenant that run at the same time, and the instances it
     /// keeps for reuse.
     pub concurrency: usize,
@@ -82,6 +85,7 @@ impl Default for Limits {
             body_time: Duration::from_secs(300),
             response: 32 << 20,
             log: 64 << 10,
+            log_rate: 1 << 20,
             concurrency: 64,
             queue: 128,
             queue_time: Duration::from_secs(5),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use myweb_run::cli::Invocation;
 use myweb_run::config::json_schema;
-use myweb_run::{Control, Handover, LogThread, MyWeb, Source, Stop};
+use myweb_run::{Control, Handover, Logs, MyWeb, Source, Stop};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Gives memory back once it is not used for a while, from wherever in the heap;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(source: Source) -> anyhow::Result<()> {
-    let logs = LogThread::start().context("cannot start a thread")?;
+    let logs = Logs::start().context("cannot start a thread")?;
     let log = logs.to_stderr();
     let level = log_level()?;
     tracing_subscriber::fmt()
@@ -78,14 +78,14 @@ fn serve(source: Source) -> anyhow::Result<()> {
 }
 
 fn check(source: Source) -> anyhow::Result<()> {
-    let routes = MyWeb::build(source)?.routes();
+    let routes = MyWeb::check(source)?;
     let count: usize = routes.iter().map(|(_, routes)| routes.len()).sum();
     print(&format!("valid: {} tenants, {count} routes\n", routes.len()));
     Ok(())
 }
 
 fn routes(source: Source) -> anyhow::Result<()> {
-    print(&table(&MyWeb::build(source)?.routes()));
+    print(&table(&MyWeb::check(source)?));
     Ok(())
 }
 

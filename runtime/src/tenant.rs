@@ -13,11 +13,14 @@ use std::time::{Duration, Instant};
 use crate::config::plan::{Clock, TenantPlan};
 use crate::error::Refusal;
 use crate::limits::Limits;
-use crate::limits::rate::Buckets;
-use crate::observe::{Sink, Totals};
+use crate::limits::rate::{Buckets, Flow};
+use crate::observe::{Sink, Spent, Totals};
 pub(crate) use budget::{Bound, Budget, Lack, Reserve, Taken, oldest};
 use debt::Debt;
 use places::Places;
+
+/// What is shorter holds up nobody.
+const NOTICED: Duration = Duration::from_micros(100);
 
 /// An owner of hosts, routes and limits. What it may is replaced by a reload;
 /// what it uses outlasts it.
@@ -45,6 +48,7 @@ pub(crate) struct Running {
     pub(crate) idle: AtomicUsize,
     places: Places,
     buckets: Mutex<Buckets>,
+    logged: Mutex<Flow>,
     debt: Debt,
     since: Instant,
 }
@@ -66,6 +70,7 @@ impl Tenant {
             idle: AtomicUsize::new(0),
             places: Places::new(plan.limits.concurrency),
             buckets: Mutex::default(),
+            logged: Mutex::default(),
             debt: Debt::default(),
             since: Instant::now(),
         };
@@ -112,6 +117,15 @@ impl Tenant {
         self.running.debt.add(used, self.running.since.elapsed());
     }
 
+    /// The server itself worked for so long on an answer of it, where connections
+    /// are served.
+    pub(crate) fn charge(&self, spent: &Spent, used: Duration) {
+        spent.add_for_answer(used);
+        if used > NOTICED {
+            self.owes(used);
+        }
+    }
+
     /// Whether its guests have kept those threads for longer than its share.
     pub(crate) fn is_in_debt(&self) -> bool {
         let Running { debt, since, .. } = &*self.running;
@@ -131,6 +145,13 @@ impl Tenant {
         let mut buckets = buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = buckets.take(all, one, client, since.elapsed());
         taken.map_err(Refusal::TooManyRequests)
+    }
+
+    /// Whether a line of so many bytes may be logged for it: counts them if so.
+    pub(crate) fn may_log(&self, bytes: usize) -> bool {
+        let Running { logged, since, .. } = &*self.running;
+        let mut logged = logged.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.take(bytes, self.limits.log_rate, since.elapsed())
     }
 
     /// Lets a request run, at once or after a short wait in a bounded queue.

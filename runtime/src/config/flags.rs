@@ -8,8 +8,9 @@ use http::HeaderMap;
 
 use super::address::Address;
 use super::plan::{
-    Clock, NEVER_FRESH, Plan, Proxies, RoutePlan, StaticPlan, Target, TenantPlan, TlsPlan,
+    Clock, NEVER_FRESH, Origins, Plan, Proxies, RoutePlan, StaticPlan, Target, TenantPlan, TlsPlan,
 };
+use super::problem::Origin;
 use crate::error::StartError;
 use crate::hosts::HostPattern;
 use crate::limits::Limits;
@@ -157,7 +158,12 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
         cache_control: NEVER_FRESH,
         compress: true,
         etag: false,
-        origin: origin.to_owned(),
+        origins: Origins {
+            route: Origin::flag(origin),
+            target: Origin::flag(origin),
+            files: Origin::flag("--files"),
+            memory: None,
+        },
     };
     let mut routes = Vec::new();
     for (prefix, target, flag) in &mounts {
@@ -174,6 +180,7 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
         routes,
         clock: Clock::Fine,
         log: None,
+        log_origin: Origin::default(),
         tls: config.tls.as_ref().map(|source| TlsPlan {
             files: match source {
                 TlsSource::SelfSigned => None,
@@ -181,7 +188,7 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
             },
             hsts: None,
             redirect: false,
-            origin: "--tls".to_owned(),
+            origin: Origin::flag("--tls"),
         }),
         error_pages: Vec::new(),
     };
@@ -191,6 +198,7 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
         proxies: Proxies::default(),
         access_log: None,
         limits: config.limits.clone(),
+        set: Vec::new(),
         tenants: vec![tenant],
     }
 }

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::address::Address;
 use super::networks::Networks;
+use super::problem::{Origin, Problem};
 use crate::hosts::HostPattern;
 use crate::limits::Limits;
 
@@ -21,7 +22,17 @@ pub(crate) struct Plan {
     pub(crate) access_log: Option<AccessLog>,
     /// The limits of the server itself.
     pub(crate) limits: Limits,
+    /// Where limits were set that are numbers or sizes.
+    pub(crate) set: Vec<SetLimit>,
     pub(crate) tenants: Vec<TenantPlan>,
+}
+
+/// A limit at a place where it was set.
+#[derive(Debug)]
+pub(crate) struct SetLimit {
+    pub(crate) name: &'static str,
+    pub(crate) value: usize,
+    pub(crate) origin: Origin,
 }
 
 /// An owner of hosts, routes and limits.
@@ -37,6 +48,7 @@ pub(crate) struct TenantPlan {
     pub(crate) clock: Clock,
     /// Where the output of its guests goes; else to the server's log.
     pub(crate) log: Option<PathBuf>,
+    pub(crate) log_origin: Origin,
     pub(crate) tls: Option<TlsPlan>,
     /// In place of the server's own.
     pub(crate) error_pages: Vec<ErrorPagePlan>,
@@ -61,7 +73,7 @@ pub(crate) struct TlsPlan {
     /// Whether requests without TLS are sent on to it.
     pub(crate) redirect: bool,
     /// Where this was said, for messages.
-    pub(crate) origin: String,
+    pub(crate) origin: Origin,
 }
 
 /// A page for an error.
@@ -70,7 +82,7 @@ pub(crate) struct ErrorPagePlan {
     pub(crate) status: StatusCode,
     pub(crate) path: PathBuf,
     /// Where this was said, for messages.
-    pub(crate) origin: String,
+    pub(crate) origin: Origin,
 }
 
 /// What time guests see.
@@ -104,8 +116,17 @@ pub(crate) struct RoutePlan {
     pub(crate) compress: bool,
     /// Whether an app's answers get an etag, and 304 where the client has them.
     pub(crate) etag: bool,
-    /// Where this was said, for messages: `myweb.toml:12`, `--app`.
-    pub(crate) origin: String,
+    pub(crate) origins: Origins,
+}
+
+/// Where the parts of a route were said, for messages.
+#[derive(Clone, Debug)]
+pub(crate) struct Origins {
+    pub(crate) route: Origin,
+    pub(crate) target: Origin,
+    pub(crate) files: Origin,
+    /// The limit of memory, if it was set anywhere.
+    pub(crate) memory: Option<Origin>,
 }
 
 /// What answers a route.
@@ -144,6 +165,8 @@ pub(crate) struct AccessLog {
     /// None: standard output.
     pub(crate) path: Option<PathBuf>,
     pub(crate) format: AccessFormat,
+    /// Where this was said, for messages.
+    pub(crate) origin: Origin,
 }
 
 /// The form of a line of the access log.
@@ -171,6 +194,18 @@ impl Plan {
         let has = |tenant: &TenantPlan| tenant.tls.as_ref().is_some_and(|tls| tls.files.is_some());
         let asked = self.listen.iter().any(|address| address.tls);
         asked && !self.self_signed && !self.tenants.iter().any(has)
+    }
+
+    /// A limit that the machine cannot give, as `name = value: why`: a problem at
+    /// each place where it is set as high.
+    pub(crate) fn unfit(&self, text: &str) -> Vec<Problem> {
+        let (name, why) = text.split_once(": ").unwrap_or((text, text));
+        let name = name.split(" = ").next().unwrap_or(name);
+        let places = || self.set.iter().filter(|set| set.name == name);
+        let highest = places().map(|set| set.value).max();
+        let places = places().filter(|set| Some(set.value) == highest);
+        let problems: Vec<Problem> = places.map(|set| set.origin.problem(why)).collect();
+        if problems.is_empty() { vec![Problem::of_all(text.to_owned())] } else { problems }
     }
 
     /// The largest value that a limit has anywhere.

@@ -121,6 +121,21 @@ pub(super) const ROUTE: &[Key] = &[
 pub(super) const GRANTS: &[Key] =
     &[key("files", Kind::Text, "a directory that the app may read and send")];
 
+/// Where else in the file a key belongs, if it is known anywhere.
+pub(super) fn home(name: &str) -> Option<&'static str> {
+    let is_in = |keys: &[Key]| keys.iter().any(|key| key.name == name);
+    let homes = [
+        (ROUTE, "in a [[tenant.route]]"),
+        (TENANT, "in a [[tenant]]"),
+        (TLS, "in tls = { ... } of a tenant"),
+        (GRANTS, "in grants = { ... } of a route"),
+        (ACCESS_LOG, "in [access-log]"),
+        (FILE, "at the top of the file"),
+    ];
+    let home = homes.into_iter().find(|(keys, _)| is_in(keys)).map(|(_, home)| home);
+    home.or_else(|| is_in(&limit_keys(Scope::Server)).then_some("in limits = { ... }"))
+}
+
 /// The limits of a scope, as keys.
 pub(super) fn limit_keys(scope: Scope) -> Vec<Key> {
     let known = KEYS.iter().filter(|limit| limit.scope >= scope);

@@ -27,6 +27,28 @@ fn take(bucket: &mut FullAt, rate: Rate, now: Duration) -> Result<(), Duration> 
     Ok(())
 }
 
+/// Bytes that may flow at a pace, after a pause as many at once as in a second.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    /// What flowed and is not made up for by the time that passed, in bytes.
+    owed: f64,
+    /// When that was counted.
+    at: Duration,
+}
+
+impl Flow {
+    /// Lets so many bytes flow, unless a second's were exceeded already.
+    pub(crate) fn take(&mut self, bytes: usize, a_second: usize, now: Duration) -> bool {
+        let made_up = now.saturating_sub(self.at).as_secs_f64() * a_second as f64;
+        (self.owed, self.at) = ((self.owed - made_up).max(0.0), now);
+        let may = self.owed < a_second as f64;
+        if may {
+            self.owed += bytes as f64;
+        }
+        may
+    }
+}
+
 /// The buckets of a tenant: its own, and one for each client address.
 #[derive(Debug, Default)]
 pub(crate) struct Buckets {
@@ -175,6 +197,15 @@ mod tests {
         assert!(take("2001:db8::1") && take("2001:db8::2") && !take("2001:db8::3"));
         assert!(take("2001:db8:0:1::1"));
         assert!(!take("::ffff:10.0.0.1"));
+    }
+
+    #[test]
+    fn bytes_flow_at_their_pace_and_a_second_of_them_at_once() {
+        let mut flow = Flow::default();
+        let mut take = |bytes, millis| flow.take(bytes, 1_000, at(millis));
+        assert!(take(600, 0) && take(600, 0) && !take(1, 0), "1,200 flowed");
+        assert!(!take(1, 200) && take(500, 201) && !take(1, 201));
+        assert!(take(5_000, 60_000) && !take(1, 63_999) && take(1, 64_001));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) struct AccessLog {
 
 impl AccessLog {
     pub(crate) fn new(sink: Sink, format: AccessFormat) -> AccessLog {
-        AccessLog { sink, format }
+        AccessLog { sink: sink.of_records(), format }
     }
 
     pub(super) fn write(&self, visit: &Visit, now: SystemTime, wall: Duration) {
@@ -51,8 +51,9 @@ fn json_line(visit: &Visit, wall: Duration) -> String {
         "bytes_in": spent.received.load(Relaxed),
         "bytes_out": visit.bytes_out,
         "wall_us": u64::try_from(wall.as_micros()).unwrap_or(u64::MAX),
-        "cpu_us": spent.cpu_ns.load(Relaxed) / 1_000,
+        "cpu_us": spent.cpu_ns() / 1_000,
         "memory": spent.memory.load(Relaxed),
+        "instances": spent.instances.load(Relaxed),
         "log_dropped": spent.log_dropped.load(Relaxed),
         "user_agent": field(visit, &header::USER_AGENT),
         "referer": field(visit, &header::REFERER),
@@ -63,15 +64,15 @@ fn json_line(visit: &Visit, wall: Duration) -> String {
 /// `remote - - [time] "request" status bytes "referer" "user agent"`.
 fn combined_line(visit: &Visit, now: SystemTime) -> String {
     let quoted = |text: Option<String>| text.map_or("-".to_owned(), |text| escape(&text));
-    let method = visit.line().map_or("-", |(method, _)| method.as_str());
-    let uri = target(visit).unwrap_or("-");
     let protocol = visit.request.as_ref().map_or("HTTP/1.1", |request| request.protocol());
+    let request = visit
+        .line()
+        .map(|(method, _)| format!("{method} {} {protocol}", target(visit).unwrap_or("-")));
     format!(
-        "{} - - [{}] \"{} {} {protocol}\" {} {} \"{}\" \"{}\"\n",
+        "{} - - [{}] \"{}\" {} {} \"{}\" \"{}\"\n",
         visit.remote.ip(),
         clf_time(now),
-        method,
-        escape(uri),
+        quoted(request),
         visit.status.as_u16(),
         visit.bytes_out,
         quoted(field(visit, &header::REFERER)),

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use super::{AppKey, Shown, Site, TenantSite};
 use crate::capability::files::GrantedFiles;
 use crate::compress::Encoders;
-use crate::config::Plan;
 use crate::config::address::Address;
 use crate::config::plan::{RoutePlan, StaticPlan, Target, TenantPlan};
+use crate::config::problem::Origin;
+use crate::config::{Plan, Problem};
 use crate::error::{StartError, explain};
 use crate::files::{self, FileCache, Files, Root};
 use crate::handler::{Handler, Route};
 use crate::hosts::{HostPattern, Hosts};
 use crate::limits::Limits;
-use crate::observe::{AccessLog, LogThread};
+use crate::observe::{AccessLog, Logs};
 use crate::redirect::{HTTPS, Redirect, Transport};
 use crate::respond::{ErrorPage, ErrorPages};
 use crate::router::Router;
@@ -48,10 +49,10 @@ pub(crate) struct Loaded {
 pub(crate) fn load(
     plan: &Plan,
     engines: &Engines,
-    logs: &LogThread,
+    logs: &Logs,
     shared: &Common,
     before: Option<&Site>,
-) -> Result<Loaded, StartError> {
+) -> Result<Loaded, Vec<Problem>> {
     let mut loader = Loader {
         engines,
         logs,
@@ -65,7 +66,7 @@ pub(crate) fn load(
     };
     let access_log = plan.access_log.as_ref().and_then(|plan| {
         let sink = match &plan.path {
-            Some(path) => loader.sink(path)?,
+            Some(path) => loader.sink(path, &plan.origin)?,
             None => logs.to_stdout(),
         };
         Some(Arc::new(AccessLog::new(sink, plan.format)))
@@ -83,7 +84,7 @@ pub(crate) fn load(
         tenants.push(site);
     }
     if !loader.problems.is_empty() {
-        return Err(StartError::Config(loader.problems));
+        return Err(loader.problems);
     }
     let Loader { components, apps, kept, .. } = loader;
     let components = components.into_iter().filter_map(|(path, found)| Some((path, found?)));
@@ -95,13 +96,13 @@ pub(crate) fn load(
 /// and has been told.
 struct Loader<'a> {
     engines: &'a Engines,
-    logs: &'a LogThread,
+    logs: &'a Logs,
     shared: &'a Common,
     before: Option<&'a Site>,
     roots: HashMap<(PathBuf, Vec<String>), Option<Arc<Root>>>,
     components: HashMap<PathBuf, Option<Arc<Component>>>,
     apps: HashMap<AppKey, Arc<App>>,
-    problems: Vec<String>,
+    problems: Vec<Problem>,
     kept: Vec<String>,
 }
 
@@ -129,7 +130,7 @@ impl Loader<'_> {
             router.add(&route.pattern, route.methods.clone(), Arc::new(target));
         }
         let front = plan.front.clone().map(StaticPlan::new);
-        let front = front.and_then(|plan| self.files(&plan, true, "--static"));
+        let front = front.and_then(|plan| self.files(&plan, true, &Origin::default()));
         let error_pages = self.error_pages(plan);
         let transport = match &plan.tls {
             Some(tls) => {
@@ -150,7 +151,9 @@ impl Loader<'_> {
                 Ok(own) => {
                     certificates.add(HostPattern::Any, own);
                 }
-                Err(why) => self.problems.push(format!("--tls self-signed: {why}")),
+                Err(why) => {
+                    self.problems.push(Problem::of_all(format!("--tls self-signed: {why}")));
+                }
             }
         }
         for tenant in &plan.tenants {
@@ -162,7 +165,7 @@ impl Loader<'_> {
                         certificates.add(host.clone(), certificate.clone());
                     }
                 }
-                Err(why) => self.problems.push(format!("{}: {why}", tls.origin)),
+                Err(why) => self.problems.push(tls.origin.problem(why)),
             }
         }
         certificates
@@ -175,7 +178,7 @@ impl Loader<'_> {
         if let Some(tenant) = before.filter(|tenant| tenant.is_as(plan)) {
             return tenant.clone();
         }
-        let log = plan.log.as_deref().and_then(|path| self.sink(path));
+        let log = plan.log.as_deref().and_then(|path| self.sink(path, &plan.log_origin));
         Arc::new(match before {
             Some(tenant) => tenant.changed(plan, log),
             None => Tenant::new(plan, log, &self.shared.memory),
@@ -185,31 +188,34 @@ impl Loader<'_> {
     fn handler(&mut self, route: &RoutePlan, tenant: &Arc<Tenant>) -> Option<Handler> {
         match &route.target {
             Target::Files(plan) => {
-                let files = self.files(plan, route.compress, &route.origin)?;
+                let files = self.files(plan, route.compress, &route.origins.target)?;
                 Some(Handler::Files(Arc::new(files)))
             }
             Target::Redirect { to, status } => {
                 Some(Handler::Redirect(Arc::new(Redirect::new(to.clone(), *status))))
             }
             Target::App { path, reuse, files } => {
-                let component = self.component(path, &route.origin)?;
+                let component = self.component(path, &route.origins.target)?;
                 let (least, most) = (component.least_memory(), route.limits.memory);
                 let of_tenant = tenant.limits.tenant_memory.saturating_sub(Component::BESIDE);
                 let most = most.min(of_tenant);
                 if least > most {
-                    let (origin, path) = (&route.origin, path.display());
-                    self.problems.push(format!(
-                        "{origin}: {path}: an instance starts with {} of memory, {} are allowed; \
-                         raise the memory limit",
+                    let name = if most < route.limits.memory { "tenant-memory" } else { "memory" };
+                    let at = route.origins.memory.as_ref().filter(|_| name == "memory");
+                    let at = at.map_or(String::new(), |origin| format!(" at {}", origin.at()));
+                    self.problems.push(route.origins.target.problem(format!(
+                        "{}: an instance starts with {} of memory, {} are allowed; \
+                         raise the {name} limit{at}",
+                        path.display(),
                         Bytes(least),
                         Bytes(most)
-                    ));
+                    )));
                     return None;
                 }
                 let granted = match files {
                     Some(path) => {
                         let plan = StaticPlan::new(path.clone());
-                        GrantedFiles::of(self.root(&plan, &route.origin)?)
+                        GrantedFiles::of(self.root(&plan, &route.origins.files)?)
                     }
                     None => GrantedFiles::default(),
                 };
@@ -232,20 +238,23 @@ impl Loader<'_> {
         }
     }
 
-    fn files(&mut self, plan: &StaticPlan, compress: bool, origin: &str) -> Option<Files> {
+    fn files(&mut self, plan: &StaticPlan, compress: bool, origin: &Origin) -> Option<Files> {
         let root = self.root(plan, origin)?;
         let encoders = compress.then(|| self.shared.encoders.clone());
         Some(Files { root, listing: plan.listing, fallback: plan.fallback.clone(), encoders })
     }
 
-    fn root(&mut self, plan: &StaticPlan, origin: &str) -> Option<Arc<Root>> {
+    fn root(&mut self, plan: &StaticPlan, origin: &Origin) -> Option<Arc<Root>> {
+        if plan.path.as_os_str().is_empty() {
+            return None;
+        }
         let key = (plan.path.clone(), plan.index.clone());
         if let Some(root) = self.roots.get(&key) {
             return root.clone();
         }
         let root =
             Root::open(&plan.path, plan.index.clone(), self.shared.cache.clone()).map(Arc::new);
-        let root = root.map_err(|error| self.problems.push(told(origin, &error))).ok();
+        let root = root.map_err(|error| self.problems.push(origin.problem(error))).ok();
         self.roots.insert(key, root.clone());
         root
     }
@@ -258,8 +267,8 @@ impl Loader<'_> {
                     pages.0.insert(plan.status, page);
                 }
                 Err(why) => {
-                    let (origin, path) = (&plan.origin, plan.path.display());
-                    self.problems.push(format!("{origin}: {path}: {why}"));
+                    let path = plan.path.display();
+                    self.problems.push(plan.origin.problem(format!("{path}: {why}")));
                 }
             }
         }
@@ -268,7 +277,11 @@ impl Loader<'_> {
 
     /// The component in a file. On a reload, the old one goes on in place of a
     /// broken one.
-    fn component(&mut self, path: &Path, origin: &str) -> Option<Arc<Component>> {
+    fn component(&mut self, path: &Path, origin: &Origin) -> Option<Arc<Component>> {
+        // What is not named has been told.
+        if path.as_os_str().is_empty() {
+            return None;
+        }
         if let Some(component) = self.components.get(path) {
             return component.clone();
         }
@@ -279,7 +292,7 @@ impl Loader<'_> {
                 let error = StartError::Component { path: path.to_owned(), why };
                 match &old {
                     Some(_) => self.kept.push(error.to_string()),
-                    None => self.problems.push(told(origin, &error)),
+                    None => self.problems.push(origin.problem(error)),
                 }
                 old
             }
@@ -299,16 +312,10 @@ impl Loader<'_> {
         }
     }
 
-    fn sink(&mut self, path: &Path) -> Option<crate::observe::Sink> {
-        let wrong = |error| format!("{}: {}", path.display(), explain(&error));
+    fn sink(&mut self, path: &Path, origin: &Origin) -> Option<crate::observe::Sink> {
+        let wrong = |error| origin.problem(format!("{}: {}", path.display(), explain(&error)));
         self.logs.file(path).map_err(|error| self.problems.push(wrong(error))).ok()
     }
-}
-
-/// A problem with the place of the file that names the thing; what a flag names
-/// needs no place.
-fn told(origin: &str, error: &StartError) -> String {
-    if origin.contains(':') { format!("{origin}: {error}") } else { error.to_string() }
 }
 
 /// The largest page for an error, in bytes: all of them are kept in memory.

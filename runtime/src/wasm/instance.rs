@@ -67,7 +67,10 @@ impl Instance {
         let instance = component.instance_pre.instantiate_async(&mut store).await;
         let function = instance.map(|instance| instance.get_func(&mut store, component.export));
         match function {
-            Ok(Some(function)) => Ok(Instance { store, function, most, served: 0 }),
+            Ok(Some(function)) => {
+                request.spent.add_instance();
+                Ok(Instance { store, function, most, served: 0 })
+            }
             Ok(None) => Err(GuestError::Trapped("its export is gone".to_owned())),
             Err(error) => Err(match explain(&error, store.data(), most) {
                 // It has not run yet: the request is told to come again.

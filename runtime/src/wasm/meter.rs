@@ -172,7 +172,10 @@ where
         self.request.spent.set_cpu(self.used());
         match polled {
             // The first poll alone ends nobody: it may have stood still.
-            Poll::Pending if self.used() >= self.limit && !self.after_first.is_zero() => {
+            Poll::Pending
+                if counted(self.used(), self.after_first) >= self.limit
+                    && !self.after_first.is_zero() =>
+            {
                 Poll::Ready(Err(GuestError::CpuExceeded { used: self.used(), limit: self.limit }))
             }
             polled => polled,
@@ -216,8 +219,33 @@ impl<F: Future> Metered<F> {
     }
 }
 
+/// What of a request's first poll counts against its limit. It yields after a
+/// tick; what took longer by the monotonic clock may have stood still, and nobody
+/// is to be stopped for that. It is charged all the same.
+const FIRST_COUNTED: Duration = Duration::from_millis(5);
+
+/// What counts of what was used, so much of it after the first poll.
+fn counted(used: Duration, after_first: Duration) -> Duration {
+    used.saturating_sub(after_first).min(FIRST_COUNTED) + after_first
+}
+
 /// The CPU time that this thread has used.
 pub(super) fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_poll_that_stood_still_does_not_use_up_the_limit() {
+        let ms = Duration::from_millis;
+        for (used, after_first, expected) in [(1, 0, 1), (900, 0, 5), (901, 1, 6), (300, 299, 300)]
+        {
+            assert_eq!(counted(ms(used), ms(after_first)), ms(expected));
+        }
+        assert_eq!(counted(ms(50), ms(50)), ms(50), "all of it in the background");
+    }
 }

@@ -57,8 +57,8 @@ fn only_wasm_and_capability_name_wasmtime() {
 #[test]
 fn only_the_server_touches_sockets_and_hyper() {
     only(&["server"], &["TcpStream", "TcpSocket", "hyper::server", "hyper_util"]);
-    only(&["server", "app.rs"], &["TcpListener"]);
-    only(&["server", "app.rs", "request"], &["Incoming"]);
+    only(&["server", "app"], &["TcpListener"]);
+    only(&["server", "app", "request"], &["Incoming"]);
 }
 
 #[test]

@@ -1,40 +1,35 @@
 //! The server as an object: build, bind, serve, drain.
 
+mod answering;
+mod ids;
+mod started;
+
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, Method};
-use hyper::body::Incoming;
 use tokio_rustls::TlsAcceptor;
 
-use crate::body::Observed;
 use crate::compress::Encoders;
 use crate::config::address::Address;
-use crate::config::plan::Proxies;
 use crate::config::{Plan, Problem, Source};
-use crate::error::{Refusal, StartError};
+use crate::error::StartError;
 use crate::files::FileCache;
 use crate::limits::Limits;
-use crate::limits::keys::{KEYS, Scope};
 use crate::machine;
-use crate::observe::{Logs, Visit};
-use crate::peer::Peer;
-use crate::request::{Misunderstood, Payload, Request, RequestId};
-use crate::respond::{self, Asked, ErrorPages, Response, refuse, without_body};
+use crate::observe::Logs;
 use crate::server::{self, Stop, listen::Listeners};
-use crate::site::{self, Common, Site, Step};
+use crate::site::{self, Common, Site};
 use crate::tenant::Budget;
 use crate::tls::{self, CurrentCertificates};
 use crate::units::Bytes;
 use crate::upgrade::{self, Handover};
 use crate::wasm::Engines;
 use crate::watch;
+pub(crate) use answering::Answering;
+use ids::RequestIds;
+use started::Started;
 
 /// A server whose site is loaded and which does not listen yet.
 pub struct MyWeb {
@@ -232,55 +227,6 @@ fn server_limits(plan: &Plan) -> Limits {
 }
 
 impl Shared {
-    /// The answer to any request, or what makes it; `refused` is what is known
-    /// against the request already.
-    pub(crate) fn handle(
-        &self,
-        request: hyper::Request<Incoming>,
-        peer: &Peer,
-        refused: Option<Refusal>,
-    ) -> Answering {
-        let site = self.site.load();
-        let asked = Asked::of(request.headers());
-        let head = request.method() == Method::HEAD;
-        let asking = peer.asking(request.headers());
-        let (id, log) = (self.ids.next(), site.access_log.clone());
-        let mut visit = Visit::start(id, log, asking.remote);
-        let most = self.limits.header_count;
-        let (parts, body) = request.into_parts();
-        let checked = match refused {
-            Some(refusal) => Err(Misunderstood::new(refusal, parts)),
-            None => Request::check(parts, id, asking, most),
-        };
-        let request = match checked {
-            Ok(request) => request,
-            Err(misunderstood) => {
-                let (refusal, method, uri) = misunderstood.into_parts();
-                visit.misunderstood(method, uri);
-                let answer = refuse(&refusal, &asked, &visit, &ErrorPages::default());
-                return Answering::made(answer, head, visit);
-            }
-        };
-        visit.request = Some(request.clone());
-        match site.answer(&request, peer, &asked, &mut visit) {
-            Step::Answered(answer) => Answering::made(answer, head, visit),
-            Step::Run(run) => Answering::Running(Box::pin(async move {
-                let payload = Payload::new(body);
-                let answer = run.answer(&request, payload, &asked, &mut visit).await;
-                finished(answer, head, visit)
-            })),
-        }
-    }
-
-    /// Writes down a request that could not be read: it was answered already.
-    pub(crate) fn note_refused(&self, peer: &Peer, refusal: &Refusal) {
-        let log = self.site.load().access_log.clone();
-        let remote = peer.asking(&HeaderMap::new()).remote;
-        let mut visit = Visit::start(self.ids.next(), log, remote);
-        tracing::debug!("{visit}: {refusal}");
-        visit.answered(respond::status(refusal));
-    }
-
     /// Loads the site again and replaces it if it is sound. What was not loaded
     /// because it is broken is returned: the old one of it goes on.
     ///
@@ -316,92 +262,5 @@ impl Shared {
         }
         site.tenants.iter().for_each(|site| site.tenant.take_effect());
         Ok(loaded.kept)
-    }
-}
-
-/// An answer that is made, or on its way. Only apps are waited for: all else is
-/// answered without a task's state, which costs as much as the answer itself.
-pub(crate) enum Answering {
-    /// None once it was taken.
-    Made(Option<http::Response<Observed>>),
-    Running(Pin<Box<dyn Future<Output = http::Response<Observed>> + Send>>),
-}
-
-impl Answering {
-    fn made(answer: Response, head: bool, visit: Box<Visit>) -> Answering {
-        Answering::Made(Some(finished(answer, head, visit)))
-    }
-}
-
-impl Future for Answering {
-    type Output = http::Response<Observed>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<http::Response<Observed>> {
-        match self.get_mut() {
-            Answering::Made(answer) => answer.take().map_or(Poll::Pending, Poll::Ready),
-            Answering::Running(answer) => answer.as_mut().poll(cx),
-        }
-    }
-}
-
-/// An answer as it is sent; `head` is whether its body is left out.
-fn finished(answer: Response, head: bool, mut visit: Box<Visit>) -> http::Response<Observed> {
-    let answer = if head { without_body(answer) } else { answer };
-    visit.answered(answer.status());
-    answer.map(|body| Observed::new(body, visit))
-}
-
-/// What only a restart changes, as it was written down.
-pub(crate) struct Started {
-    limits: Limits,
-    listen: Vec<Address>,
-    pub(crate) proxies: Proxies,
-}
-
-impl Started {
-    fn with(plan: &Plan) -> Started {
-        let (limits, listen) = (plan.limits.clone(), plan.listen.clone());
-        Started { limits, listen, proxies: plan.proxies.clone() }
-    }
-
-    /// What a plan has otherwise, a sentence each.
-    fn differences(&self, plan: &Plan) -> Vec<String> {
-        let of_server = KEYS.iter().filter(|key| key.scope == Scope::Server);
-        let limits = of_server.filter_map(|key| {
-            let (old, new) = (key.show(&self.limits), key.show(&plan.limits));
-            (old != new).then(|| format!("{} = {new}: the server runs with {old}", key.name))
-        });
-        let listen = (self.listen != plan.listen).then(|| "listen has changed".to_owned());
-        let proxies = (self.proxies != plan.proxies)
-            .then(|| "trusted-proxies or proxy-protocol have changed".to_owned());
-        let all = limits.chain(listen).chain(proxies);
-        all.map(|what| what + "; restart the server, or change it back").collect()
-    }
-}
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
-/// Names requests: when the server started, and a count.
-struct RequestIds {
-    start: u32,
-    count: AtomicU64,
-}
-
-impl RequestIds {
-    fn new() -> RequestIds {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // The lower bits tell apart servers that start within a lifetime of logs.
-        let start = (now.as_micros() & u128::from(u32::MAX)) as u32;
-        RequestIds { start, count: AtomicU64::new(0) }
-    }
-
-    fn next(&self) -> RequestId {
-        let count = self.count.fetch_add(1, Relaxed) as u32;
-        let mut id = [0; 16];
-        for (place, digit) in id.iter_mut().rev().enumerate() {
-            let half = if place < 8 { count } else { self.start };
-            *digit = HEX[(half >> (place % 8 * 4)) as usize % HEX.len()];
-        }
-        RequestId(id)
     }
 }

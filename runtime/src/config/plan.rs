@@ -204,7 +204,9 @@ impl Plan {
         let places = || self.set.iter().filter(|set| set.name == name);
         let highest = places().map(|set| set.value).max();
         let places = places().filter(|set| Some(set.value) == highest);
-        let problems: Vec<Problem> = places.map(|set| set.origin.problem(why)).collect();
+        let whole = |origin: &Origin| if origin.is_flag() { text } else { why };
+        let problems: Vec<Problem> =
+            places.map(|set| set.origin.problem(whole(&set.origin))).collect();
         if problems.is_empty() { vec![Problem::of_all(text.to_owned())] } else { problems }
     }
 

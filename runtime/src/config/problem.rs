@@ -36,6 +36,11 @@ impl Origin {
         if self.at.is_empty() { &self.what } else { &self.at }
     }
 
+    /// Whether its message has to name it.
+    pub(super) fn is_flag(&self) -> bool {
+        self.at.is_empty()
+    }
+
     /// A problem with it.
     pub(crate) fn problem(&self, why: impl fmt::Display) -> Problem {
         let Origin { line, at, what } = self;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,16 +22,17 @@ use crate::files::FileCache;
 use crate::limits::Limits;
 use crate::limits::keys::{KEYS, Scope};
 use crate::machine;
+use crate::state::{self, State};
 use crate::observe::{LogThread, Visit};
 use crate::peer::Peer;
 use crate::request::Request;
 use crate::respond::{Asked, ErrorPages, refuse, without_body};
 use crate::server::{self, Stop, listen::Listeners};
-use crate::site::{self, ForFiles, Site};
+use crate::site::{self, Eager, ForFiles, Site};
 use crate::tls::{self, CurrentCertificates};
 use crate::units::Bytes;
 use crate::upgrade::{self, Handover};
-use crate::wasm::Engines;
+use crate::wasm::{Compiler, Engines, Library};
 use crate::watch;
 
 /// A server whose site is loaded and which does not listen yet.
@@ -76,7 +78,7 @@ pub(crate) struct Shared {
     /// What it was started with, as it was written.
     pub(crate) started: Started,
     certificates: CurrentCertificates,
-    engines: Arc<Engines>,
+    library: Arc<Library>,
     logs: LogThread,
     files: ForFiles,
     pub(crate) site: ArcSwap<Site>,
@@ -93,25 +95,56 @@ impl MyWeb {
     /// [`Config`]: crate::Config
     pub fn build(source: impl Into<Source>) -> Result<MyWeb, StartError> {
         let logs = LogThread::start().map_err(|error| StartError::Engine(error.to_string()))?;
-        MyWeb::build_with_logs(source, logs)
+        MyWeb::build_with_logs(source, logs, None)
     }
 
-    /// The same with a thread for logs that is there already.
+    /// The same with a thread for logs that is there already, and the program
+    /// whose hidden command `compile` compiles components, within limits; else
+    /// this process compiles, without.
     ///
     /// # Errors
     /// As [`MyWeb::build`].
     pub fn build_with_logs(
         source: impl Into<Source>,
         logs: LogThread,
+        compiler: Option<PathBuf>,
     ) -> Result<MyWeb, StartError> {
-        let source = source.into();
+        MyWeb::load(source.into(), logs, compiler, Eager::Few)
+    }
+
+    /// The same with all components loaded, also if they are many, to tell what
+    /// is wrong with any.
+    ///
+    /// # Errors
+    /// As [`MyWeb::build`].
+    pub fn check(
+        source: impl Into<Source>,
+        compiler: Option<PathBuf>,
+    ) -> Result<MyWeb, StartError> {
+        let logs = LogThread::start().map_err(|error| StartError::Engine(error.to_string()))?;
+        MyWeb::load(source.into(), logs, compiler, Eager::All)
+    }
+
+    fn load(
+        source: Source,
+        logs: LogThread,
+        compiler: Option<PathBuf>,
+        eager: Eager,
+    ) -> Result<MyWeb, StartError> {
         let plan = source.plan()?;
         let mut limits = server_limits(&plan);
-        machine::fit(&mut limits)?;
+        let room = machine::fit(&mut limits)?;
+        let state = plan.state.clone().or_else(state::default_path);
+        let state = state.as_deref().map(State::open).and_then(|state| {
+            let told = "components are compiled at each start";
+            state.inspect_err(|why| tracing::warn!("{why}; meanwhile {told}")).ok()
+        });
+        let compiler = Compiler::new(compiler, &limits);
         let engines = Engines::new(&limits)?;
+        let library = Library::new(engines, state.as_ref(), compiler, &limits, room);
         let cache = Arc::new(FileCache::new(limits.file_cache));
         let files = ForFiles { cache, encoders: Encoders::default() };
-        let loaded = site::load(&plan, &engines, &logs, &files, None)?;
+        let loaded = site::load(&plan, &library, &logs, &files, eager, None)?;
         let site = ArcSwap::from_pointee(loaded.site);
         let certificates = Arc::new(ArcSwap::from_pointee(loaded.certificates));
         let started = Started::with(&plan);
@@ -121,7 +154,7 @@ impl MyWeb {
             limits,
             started,
             certificates,
-            engines,
+            library,
             logs,
             files,
             site,
@@ -258,7 +291,8 @@ impl Shared {
             )]));
         }
         let before = self.site.load_full();
-        let loaded = site::load(&plan, &self.engines, &self.logs, &self.files, Some(&before))?;
+        let loaded = 
+            site::load(&plan, &self.library, &self.logs, &self.files, Eager::Few, Some(&before))?;
         self.certificates.store(Arc::new(loaded.certificates));
         self.site.store(Arc::new(loaded.site));
         Ok(loaded.kept)

@@ -8,6 +8,8 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 use crate::config::{Config, DEFAULT_ADDRESS, Mount, Overrides, Source, TlsSource};
 use crate::limits::Limits;
 use crate::limits::keys::KEYS;
+use crate::units::{Bytes, Span};
+use crate::wasm::Compilation;
 
 /// Serves WebAssembly handlers and static files.
 ///
@@ -44,6 +46,16 @@ enum Action {
     },
     /// Print the JSON schema of the configuration file.
     Schema,
+    /// Compile the component of standard input, for the server that starts it.
+    #[command(hide = true)]
+    Compile {
+        #[arg(long)]
+        concurrent: bool,
+        #[arg(long)]
+        time: Span,
+        #[arg(long)]
+        memory: Bytes,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -84,6 +96,10 @@ struct Serve {
     /// leaves the old one.
     #[arg(long, env = "MYWEB_WATCH", value_parser = BoolishValueParser::new())]
     watch: bool,
+    /// Keep compiled components in DIR
+    /// [default: $XDG_CACHE_HOME/myweb, or ~/.cache/myweb]
+    #[arg(long, value_name = "DIR", env = "MYWEB_STATE")]
+    state: Option<PathBuf>,
 }
 
 /// The configuration file that is found by itself.
@@ -110,6 +126,8 @@ pub enum Invocation {
     Routes(Source),
     /// Print the schema of the file.
     Schema,
+    /// Compile a component.
+    Compile(Compilation),
 }
 
 impl Invocation {
@@ -123,6 +141,9 @@ impl Invocation {
             Some(Action::Check { file: path }) => Invocation::Check(file(path)),
             Some(Action::Routes { file: path }) => Invocation::Routes(file(path)),
             Some(Action::Schema) => Invocation::Schema,
+            Some(Action::Compile { concurrent, time: Span(time), memory: Bytes(memory) }) => {
+                Invocation::Compile(Compilation { concurrent, time, memory })
+            }
             None => Invocation::Serve(cli.serve.source(limits_of(&matches))),
         }
     }
@@ -163,7 +184,7 @@ impl Serve {
         let found = Some(PathBuf::from(FILE)).filter(|file| nothing && Path::exists(file));
         if let Some(path) = self.config.or(found) {
             let self_signed = self.tls == Some(TlsSource::SelfSigned);
-            let overrides = Overrides { listen: self.addr, self_signed, limits };
+            let overrides = Overrides { listen: self.addr, self_signed, state: self.state, limits };
             return Source::File { path, overrides, watch: self.watch };
         }
         let mut config = Config {
@@ -175,6 +196,7 @@ impl Serve {
             files: self.files,
             reuse: self.reuse.unwrap_or(1),
             watch: self.watch,
+            state: self.state,
             limits: Limits::default(),
         };
         for (key, text) in KEYS.iter().flat_map(|key| {

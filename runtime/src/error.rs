@@ -114,6 +114,8 @@ pub(crate) enum Refusal {
 pub(crate) enum GuestError {
     #[error("no instance is free: {0}")]
     PoolExhausted(String),
+    #[error("the app could not be loaded: {0}")]
+    NotLoaded(String),
     #[error("the guest trapped: {0}")]
     Trapped(String),
     #[error("the guest trapped after {limit} bytes of memory were refused: {trap}")]

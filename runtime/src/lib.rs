@@ -45,6 +45,7 @@ mod units;
 mod app;
 mod machine;
 mod site;
+mod state;
 mod watch;
 
 mod peer;
@@ -79,3 +80,4 @@ pub use observe::{LogThread, Sink};
 pub use server::Stop;
 pub use units::Rate;
 pub use upgrade::Handover;
+pub use wasm::{Compilation, REFUSED, compile, this_program};

@@ -14,13 +14,27 @@ const DESCRIPTORS: usize = 64;
 /// that they are sent.
 const FOR_FILES: usize = 4;
 
+/// Mappings that a loaded component has: before its code, the code, after it.
+const OF_COMPONENT: usize = 3;
+/// Mappings of everything else: threads, libraries, the heap.
+const OTHERS: usize = 4_096;
+/// The part of all descriptors that loaded components may have, one each.
+const FOR_COMPONENTS: usize = 8;
+
+/// How much of something there is room for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Components that are loaded at the same time.
+    pub(crate) components: usize,
+}
+
 /// Compares single limits with the machine. What all tenants together may ask
 /// for is not looked at: it is meant to be more than there is. The default of
-/// connections is lowered to what there is.
+/// connections is lowered to what there is. Returns what is left for components.
 ///
 /// # Errors
 /// A limit is above what the machine can give; the message has both numbers.
-pub(crate) fn fit(limits: &mut Limits) -> Result<(), StartError> {
+pub(crate) fn fit(limits: &mut Limits) -> Result<Room, StartError> {
     let descriptors = descriptors().map(|most| most.saturating_sub(DESCRIPTORS).max(1));
     if limits.connections == Limits::default().connections {
         let most = descriptors.map_or(usize::MAX, |most| (most - most / FOR_FILES).max(1));
@@ -33,7 +47,8 @@ pub(crate) fn fit(limits: &mut Limits) -> Result<(), StartError> {
                 .push(format!("{name} = {asked}: the machine gives {there}, by {what}; {mend}"));
         }
     };
-    let maps = number_in("/proc/sys/vm/max_map_count").map(|maps| maps / MAPPINGS);
+    let all_maps = number_in("/proc/sys/vm/max_map_count");
+    let maps = all_maps.map(|maps| maps / MAPPINGS);
     most("instances", limits.instances, maps, "vm.max_map_count", "lower it, or raise that");
     let named = "the limit of open descriptors";
     most("connections", limits.connections, descriptors, named, "lower it, or raise that");
@@ -41,7 +56,11 @@ pub(crate) fn fit(limits: &mut Limits) -> Result<(), StartError> {
         let (asked, memory) = (Bytes(limits.memory), Bytes(memory));
         problems.push(format!("memory = {asked}: the machine has {memory}; lower it"));
     }
-    if problems.is_empty() { Ok(()) } else { Err(StartError::Config(problems)) }
+    let pool = limits.instances.saturating_mul(MAPPINGS).saturating_add(OTHERS);
+    let mapped = all_maps.map(|maps| maps.saturating_sub(pool) / OF_COMPONENT);
+    let opened = descriptors.map(|most| most / FOR_COMPONENTS);
+    let components = mapped.unwrap_or(usize::MAX).min(opened.unwrap_or(usize::MAX)).max(1);
+    if problems.is_empty() { Ok(Room { components }) } else { Err(StartError::Config(problems)) }
 }
 
 /// Raises the limit of open descriptors to what the system allows.

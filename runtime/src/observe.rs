@@ -22,9 +22,20 @@ pub(crate) struct Spent {
     memory: AtomicUsize,
     log_dropped: AtomicUsize,
     received: AtomicU64,
+    loading_us: AtomicU64,
 }
 
 impl Spent {
+    /// So long it waited until its app was loaded.
+    pub(crate) fn set_loading(&self, time: Duration) {
+        self.loading_us.store(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// How long it waited until its app was loaded.
+    pub(crate) fn loading(&self) -> Duration {
+        Duration::from_micros(self.loading_us.load(Relaxed))
+    }
+
     /// So much more of the request's body has been read, in bytes.
     pub(crate) fn add_received(&self, bytes: usize) {
         self.received.fetch_add(bytes as u64, Relaxed);

@@ -171,9 +171,10 @@ fn status(refusal: &Refusal) -> StatusCode {
             GuestError::PoolExhausted(_) | GuestError::TenantMemory { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            GuestError::Trapped(_) | GuestError::NoAnswer(_) | GuestError::Panicked => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            GuestError::NotLoaded(_)
+            | GuestError::Trapped(_)
+            | GuestError::NoAnswer(_)
+            | GuestError::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             GuestError::OutOfMemory { .. } => StatusCode::INSUFFICIENT_STORAGE,
             GuestError::CpuExceeded { .. } | GuestError::WallExceeded(_) => {
                 StatusCode::GATEWAY_TIMEOUT

@@ -21,18 +21,18 @@ use crate::request::{Payload, Request};
 use crate::respond::{Asked, ErrorPages, Response, refuse};
 use crate::router::{Miss, Router};
 use crate::tenant::Tenant;
-use crate::wasm::{App, Component};
-pub(crate) use load::{ForFiles, load};
+use crate::wasm::{Mounted, Source, Stamp};
+pub(crate) use load::{Eager, ForFiles, load};
 
 /// Tenants, and the hosts that lead to them.
 pub(crate) struct Site {
     hosts: Hosts<Arc<TenantSite>>,
     pub(crate) tenants: Vec<Arc<TenantSite>>,
     pub(crate) access_log: Option<Arc<AccessLog>>,
-    /// The components by their files: what has not changed is not compiled again.
-    components: HashMap<PathBuf, Arc<Component>>,
+    /// The components' files: what has not changed is not read again.
+    sources: HashMap<PathBuf, Arc<Source>>,
     /// What is mounted, so that its instances outlast a reload.
-    apps: HashMap<AppKey, Arc<App>>,
+    apps: HashMap<AppKey, Arc<Mounted>>,
 }
 
 /// The routes of a tenant.
@@ -57,7 +57,8 @@ pub(crate) struct Shown {
 /// What makes two mounts of a component one app.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct AppKey {
-    content: [u8; 32],
+    path: PathBuf,
+    stamp: Stamp,
     tenant: String,
     limits: Limits,
     reuse: u32,

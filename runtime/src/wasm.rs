@@ -3,22 +3,30 @@
 mod app;
 mod background;
 mod bindings;
+mod cache;
 mod clock;
+mod compile;
 mod component;
 mod convert;
 mod fair;
 mod frozen;
 mod host;
 mod instance;
+mod library;
 mod meter;
+mod mounted;
 mod output;
 mod pool;
 mod service;
+mod source;
 mod world;
 
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sha2::{Digest, Sha256};
+use wasmtime::component::Linker;
 use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig,
 };
@@ -27,9 +35,17 @@ use crate::error::StartError;
 use crate::limits::Limits;
 pub(crate) use app::App;
 use background::Background;
+use cache::Name;
 use clock::EpochClock;
+pub(crate) use compile::Compiler;
+pub use compile::{Compilation, REFUSED, compile, this_program};
 pub(crate) use component::Component;
+use host::Host;
+pub(crate) use library::Library;
+pub(crate) use mounted::Mounted;
 use pool::Pools;
+use source::Identity;
+pub(crate) use source::{Source, Stamp};
 use world::World;
 
 /// Linear memories, tables and core modules that one component may have.
@@ -64,6 +80,12 @@ struct Engine {
     clock: EpochClock,
     background: Arc<Background>,
     pools: Pools,
+    /// What components may import.
+    linker: Linker<Host>,
+    /// Whether it has the component model's streams and futures.
+    concurrent: bool,
+    /// What compiled code depends on beside the component.
+    digest: [u8; 32],
 }
 
 impl Engines {
@@ -100,15 +122,44 @@ impl Engine {
         concurrent: bool,
         background: &Arc<Background>,
     ) -> Result<Arc<Engine>, String> {
-        let wasm = wasmtime::Engine::new(&settings(limits, concurrent))
+        let mut settings = settings(concurrent);
+        settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+        let wasm = wasmtime::Engine::new(&settings)
             .map_err(|error| format!("{error:#}; lower --instances or --max-memory"))?;
+        let linker = host::link(&wasm, concurrent).map_err(|error| format!("{error:#}"))?;
         Ok(Arc::new(Engine {
             clock: EpochClock::start(wasm.clone()).map_err(thread_failed)?,
             background: background.clone(),
             pools: Pools::default(),
+            linker,
+            concurrent,
+            digest: digest(&wasm),
             wasm,
         }))
     }
+
+    /// Under which the cache has a component's code for this engine.
+    fn entry(&self, identity: &Identity) -> Name {
+        Name { content: identity.content, engine: self.digest }
+    }
+}
+
+/// A digest of what compiled code depends on beside the component: the versions
+/// and settings of the compiler, the processor, and this server's own version.
+fn digest(engine: &wasmtime::Engine) -> [u8; 32] {
+    struct Sha(Sha256);
+    impl Hasher for Sha {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    let mut sha = Sha(Sha256::new());
+    env!("CARGO_PKG_VERSION").hash(&mut sha);
+    engine.precompile_compatibility_hash().hash(&mut sha);
+    sha.0.finalize().into()
 }
 
 fn thread_failed(error: std::io::Error) -> String {
@@ -119,7 +170,7 @@ fn thread_failed(error: std::io::Error) -> String {
 /// the elision of bounds checks and the clearing of slots rely
 /// (CVE-2026-34988), and so is `signals_based_traps`, which carries the
 /// mitigations against Spectre.
-fn settings(limits: &Limits, concurrent: bool) -> Config {
+fn settings(concurrent: bool) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -131,8 +182,7 @@ fn settings(limits: &Limits, concurrent: bool) -> Config {
         .async_stack_zeroing(true)
         .async_stack_size(STACK)
         .memory_init_cow(true)
-        .generate_address_map(true)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+        .generate_address_map(true);
     // The version of the settings is part of what a compiled component is for.
     let _ = config.module_version(ModuleVersionStrategy::WasmtimeVersion);
     config

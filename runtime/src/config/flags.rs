@@ -35,6 +35,9 @@ pub struct Config {
     pub reuse: u32,
     /// Whether changed components are loaded while serving.
     pub watch: bool,
+    /// Where compiled components are kept; if left out, in the user's directory of
+    /// caches.
+    pub state: Option<PathBuf>,
     /// The bounds that are enforced.
     pub limits: Limits,
 }
@@ -50,6 +53,7 @@ impl Default for Config {
             files: None,
             reuse: 1,
             watch: false,
+            state: None,
             limits: Limits::default(),
         }
     }
@@ -190,6 +194,7 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
         self_signed: config.tls == Some(TlsSource::SelfSigned),
         proxies: Proxies::default(),
         access_log: None,
+        state: config.state.clone(),
         limits: config.limits.clone(),
         tenants: vec![tenant],
     }

@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) proxies: Proxies,
     /// Where each request is written down.
     pub(crate) access_log: Option<AccessLog>,
+    /// Where compiled components are kept, if it is said.
+    pub(crate) state: Option<PathBuf>,
     /// The limits of the server itself.
     pub(crate) limits: Limits,
     pub(crate) tenants: Vec<TenantPlan>,
@@ -156,11 +158,11 @@ pub(crate) enum AccessFormat {
 }
 
 impl Plan {
-    /// The files of all components, each as often as it is named.
-    pub(crate) fn components(&self) -> impl Iterator<Item = &Path> {
+    /// The files of all components, each as often as it is named, and where.
+    pub(crate) fn components(&self) -> impl Iterator<Item = (&Path, &str)> {
         self.tenants.iter().flat_map(|tenant| &tenant.routes).filter_map(|route| {
             match &route.target {
-                Target::App { path, .. } => Some(path.as_path()),
+                Target::App { path, .. } => Some((path.as_path(), route.origin.as_str())),
                 Target::Files(_) | Target::Redirect { .. } => None,
             }
         })

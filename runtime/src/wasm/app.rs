@@ -72,7 +72,8 @@ impl App {
         let _ticking = engine.clock.tick();
         let (cpu, wall) = (self.limits.cpu, self.limits.wall);
         let run = meter::run(guest, cpu, request.clone(), &engine.background, &self.tenant);
-        tokio::time::timeout(wall, run).await.unwrap_or(Err(GuestError::WallExceeded(wall)))
+        let left = wall.saturating_sub(request.spent.loading());
+        tokio::time::timeout(left, run).await.unwrap_or(Err(GuestError::WallExceeded(wall)))
     }
 
     /// Runs one instance. It goes back to the pool only if all went well: a

@@ -41,6 +41,14 @@ pub fn blocks(page: &str, language: &str) -> Vec<String> {
     starts.map(|rest| rest.split("```").next().unwrap_or(rest).to_owned()).collect()
 }
 
+/// Where the servers of all tests keep compiled components, unless one says
+/// otherwise: what a test before had compiled need not be compiled again.
+fn keep_state(command: &mut Command) {
+    if !command.get_envs().any(|(name, _)| name == "MYWEB_STATE") {
+        command.env("MYWEB_STATE", PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("state"));
+    }
+}
+
 /// Of a server without TCP.
 const NO_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
@@ -74,6 +82,7 @@ impl Server {
     /// Starts a command whose arguments or file name so many listeners; the
     /// server's address is that of the first over TCP.
     pub fn start_at(command: &mut Command, listeners: usize) -> Server {
+        keep_state(command);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the server starts");
         let stderr = child.stderr.take().expect("standard error is piped");
         let (sender, log) = channel();
@@ -170,13 +179,11 @@ fn wait(child: &mut Child) -> ExitStatus {
 
 /// Runs the binary to its end: exit code and standard error.
 pub fn run(directory: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let mut child = Command::new(BINARY)
-        .args(arguments)
-        .current_dir(directory)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the server starts");
+    let mut command = Command::new(BINARY);
+    keep_state(&mut command);
+    command.args(arguments).current_dir(directory);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("the server starts");
     let status = wait(&mut child);
     let output = child.wait_with_output().expect("the output can be read");
     let text = [output.stdout, output.stderr].concat();

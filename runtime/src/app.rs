@@ -22,13 +22,13 @@ use crate::files::FileCache;
 use crate::limits::Limits;
 use crate::limits::keys::{KEYS, Scope};
 use crate::machine;
-use crate::state::{self, State};
 use crate::observe::{LogThread, Visit};
 use crate::peer::Peer;
 use crate::request::Request;
 use crate::respond::{Asked, ErrorPages, refuse, without_body};
 use crate::server::{self, Stop, listen::Listeners};
 use crate::site::{self, Eager, ForFiles, Site};
+use crate::state::{self, State};
 use crate::tls::{self, CurrentCertificates};
 use crate::units::Bytes;
 use crate::upgrade::{self, Handover};
@@ -291,7 +291,7 @@ impl Shared {
             )]));
         }
         let before = self.site.load_full();
-        let loaded = 
+        let loaded =
             site::load(&plan, &self.library, &self.logs, &self.files, Eager::Few, Some(&before))?;
         self.certificates.store(Arc::new(loaded.certificates));
         self.site.store(Arc::new(loaded.site));

@@ -89,7 +89,8 @@ fn check(source: Source) -> anyhow::Result<()> {
 }
 
 fn routes(source: Source) -> anyhow::Result<()> {
-    print(&table(&MyWeb::check(source, compiler())?.routes()));
+    let logs = LogThread::start().context("cannot start a thread")?;
+    print(&table(&MyWeb::build_with_logs(source, logs, compiler())?.routes()));
     Ok(())
 }
 

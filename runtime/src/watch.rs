@@ -59,7 +59,8 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Watching {
 
 fn directories(shared: &Shared) -> BTreeSet<PathBuf> {
     let plan = shared.source.plan().ok();
-    let components = plan.iter().flat_map(|plan| plan.components().filter_map(|(path, _)| path.parent()));
+    let components =
+        plan.iter().flat_map(|plan| plan.components().filter_map(|(path, _)| path.parent()));
     let written_in = shared.source.written_in();
     let written_in = written_in.map(|path| if path.is_dir() { Some(path) } else { path.parent() });
     let here = |path: &Path| if path.as_os_str().is_empty() { ".".into() } else { path.to_owned() };

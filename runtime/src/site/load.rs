@@ -38,8 +38,6 @@ pub(crate) enum Eager {
     Few,
     /// All of them.
     All,
-    /// None.
-    None,
 }
 
 /// As many new or changed components are loaded before the site is there, so
@@ -301,7 +299,6 @@ impl Loader<'_> {
         let now = match eager {
             Eager::Few => new.len() <= FEW,
             Eager::All => true,
-            Eager::None => false,
         };
         let found: Vec<_> = new.iter().map(|(source, _)| &**source).collect();
         let loaded = if now { self.library.load_all(&found) } else { Vec::new() };

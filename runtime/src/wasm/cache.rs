@@ -122,7 +122,8 @@ impl Cache {
     fn read(&self, path: &Path, name: &Name) -> Result<Image, Unusable> {
         // SECURITY: what is no file must not keep the thread.
         let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
-        let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+        let file =
+            OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
         let file = file.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Unusable::Missing,
             _ if error.raw_os_error() == Some(LINK) => Unusable::Bad("it is no file"),

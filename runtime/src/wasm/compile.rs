@@ -145,7 +145,9 @@ impl Compiler {
 
     fn too_long(&self) -> String {
         let time = Span(self.time);
-        format!("compiling it takes longer than {time}; raise the compile-time limit, or make it smaller")
+        format!(
+            "compiling it takes longer than {time}; raise the compile-time limit, or make it smaller"
+        )
     }
 
     fn too_large(&self) -> String {

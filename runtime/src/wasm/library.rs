@@ -76,7 +76,9 @@ impl Library {
     ) -> Arc<Library> {
         let cache = state.and_then(|state| {
             let cache = Cache::open(state, limits.code_cache as u64);
-            cache.inspect_err(|why| tracing::warn!("{why}; components are compiled at each start")).ok()
+            cache
+                .inspect_err(|why| tracing::warn!("{why}; components are compiled at each start"))
+                .ok()
         });
         let threads = threads();
         Arc::new(Library {
@@ -160,7 +162,9 @@ impl Library {
         }
         let Some(cache) = &self.cache else { return Ok(None) };
         let engine = self.engines.of(identity.world)?;
-        let Some(code) = cache.find(&engine.wasm, &engine.entry(identity))? else { return Ok(None) };
+        let Some(code) = cache.find(&engine.wasm, &engine.entry(identity))? else {
+            return Ok(None);
+        };
         self.loaded(identity, code).map(Some)
     }
 
@@ -209,10 +213,9 @@ impl Library {
         let engine = self.engines.of(identity.world)?;
         let component = Arc::new(Component::new(engine, identity, code)?);
         let mut held = lock(&self.held);
-        let entry = held.entry(identity.content).or_insert_with(|| Held {
-            component: Weak::new(),
-            mounts: Vec::new(),
-        });
+        let entry = held
+            .entry(identity.content)
+            .or_insert_with(|| Held { component: Weak::new(), mounts: Vec::new() });
         // Someone else may have loaded it meanwhile: there is one of it.
         if let Some(first) = entry.component.upgrade() {
             return Ok(first);

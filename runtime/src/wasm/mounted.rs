@@ -72,9 +72,8 @@ impl Mounted {
         let loaded = loading.wait_for(Option::is_some);
         let loaded = tokio::time::timeout(wall, loaded).await;
         request.spent.set_loading(began.elapsed());
-        let failed = |why: &str| {
-            GuestError::NotLoaded(format!("{}: {why}", self.source.path.display()))
-        };
+        let failed =
+            |why: &str| GuestError::NotLoaded(format!("{}: {why}", self.source.path.display()));
         match loaded.map_err(|_| GuestError::WallExceeded(wall))?.as_deref() {
             Ok(Some(Ok(app))) => Ok(app.clone()),
             Ok(Some(Err(why))) => Err(failed(why)),

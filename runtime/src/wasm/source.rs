@@ -112,5 +112,7 @@ fn check_file(metadata: &Metadata, largest: usize) -> Result<(), String> {
 
 fn too_large(length: usize, largest: usize) -> String {
     let largest = Bytes(largest);
-    format!("the component has {length} bytes, {largest} are allowed; raise the component limit, or make it smaller")
+    format!(
+        "the component has {length} bytes, {largest} are allowed; raise the component limit, or make it smaller"
+    )
 }

@@ -145,6 +145,7 @@ impl MyWeb {
         let cache = Arc::new(FileCache::new(limits.file_cache));
         let files = ForFiles { cache, encoders: Encoders::default() };
         let loaded = site::load(&plan, &library, &logs, &files, eager, None)?;
+        library.serve();
         let site = ArcSwap::from_pointee(loaded.site);
         let certificates = Arc::new(ArcSwap::from_pointee(loaded.certificates));
         let started = Started::with(&plan);

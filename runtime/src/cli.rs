@@ -52,6 +52,8 @@ enum Action {
         #[arg(long)]
         concurrent: bool,
         #[arg(long)]
+        patient: bool,
+        #[arg(long)]
         time: Span,
         #[arg(long)]
         memory: Bytes,
@@ -141,8 +143,9 @@ impl Invocation {
             Some(Action::Check { file: path }) => Invocation::Check(file(path)),
             Some(Action::Routes { file: path }) => Invocation::Routes(file(path)),
             Some(Action::Schema) => Invocation::Schema,
-            Some(Action::Compile { concurrent, time: Span(time), memory: Bytes(memory) }) => {
-                Invocation::Compile(Compilation { concurrent, time, memory })
+            Some(Action::Compile { concurrent, patient, time, memory }) => {
+                let (time, memory) = (time.0, memory.0);
+                Invocation::Compile(Compilation { concurrent, time, memory, patient })
             }
             None => Invocation::Serve(cli.serve.source(limits_of(&matches))),
         }

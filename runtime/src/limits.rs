@@ -63,8 +63,7 @@ pub struct Limits {
     pub file_cache: usize,
     /// A component's file, in bytes. Larger: refused.
     pub component: usize,
-    /// The time, and the CPU time, that compiling a component may take. Longer:
-    /// refused.
+    /// The CPU time that compiling a component may take. Longer: refused.
     pub compile_time: Duration,
     /// The memory that compiling a component may take, in bytes. More: refused.
     pub compile_memory: usize,

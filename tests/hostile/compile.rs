@@ -141,7 +141,7 @@ fn a9_a_compiling_process_has_nothing_of_the_server() {
             let fields = stat.rsplit(')').next()?.split_whitespace();
             fields.skip(16).next()?.parse::<i32>().ok()
         };
-        wait_for(|| child().is_some_and(|child| nice(child) == Some(19)));
+        wait_for(|| child().is_some_and(|child| nice(child) == Some(10)));
         let child = child().expect("it compiles for 5 s");
         let there = |what: &str| fs::read_dir(format!("/proc/{child}/{what}")).expect("Linux");
         let opened = there("fd").map(|entry| entry.expect("a descriptor").file_name());

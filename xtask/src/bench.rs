@@ -1,6 +1,7 @@
 //! Measuring, always beside a peer in the same run: the server on one core, the
 //! load on the other.
 
+mod density;
 mod isolation;
 mod load;
 mod open_loop;
@@ -57,6 +58,12 @@ pub(crate) fn statics() -> Result<()> {
     build::all()?;
     statics::run()?;
     tls::run()
+}
+
+/// `cargo xtask bench density`: what ten thousand components cost.
+pub(crate) fn density() -> Result<()> {
+    build::all()?;
+    density::run()
 }
 
 /// `cargo xtask bench isolation`: what a tenant notices of what another does.

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -21,7 +22,13 @@ pub(crate) struct Compiler {
     program: Option<PathBuf>,
     time: Duration,
     memory: usize,
+    /// Whether requests are answered beside it.
+    serving: AtomicBool,
 }
+
+/// By the clock, a component may take so many times as long as by CPU time: the
+/// machine may have others to run first.
+const BY_CLOCK: u32 = 4;
 
 /// What a compiling process is told.
 #[derive(Clone, Debug)]
@@ -32,6 +39,8 @@ pub struct Compilation {
     pub time: Duration,
     /// Address space, in bytes.
     pub memory: usize,
+    /// Whether others go first.
+    pub patient: bool,
 }
 
 /// The program that compiles for this one: itself, also when its file was
@@ -44,7 +53,13 @@ pub fn this_program() -> Option<PathBuf> {
 
 impl Compiler {
     pub(crate) fn new(program: Option<PathBuf>, limits: &Limits) -> Compiler {
-        Compiler { program, time: limits.compile_time, memory: limits.compile_memory }
+        let (time, memory) = (limits.compile_time, limits.compile_memory);
+        Compiler { program, time, memory, serving: AtomicBool::new(false) }
+    }
+
+    /// From now on requests are answered: they go first.
+    pub(super) fn serve(&self) {
+        self.serving.store(true, Relaxed);
     }
 
     /// Compiles a component for an engine.
@@ -65,6 +80,7 @@ impl Compiler {
         command
             .arg("compile")
             .args(concurrent.then_some("--concurrent"))
+            .args(self.serving.load(Relaxed).then_some("--patient"))
             .args(["--time", &Span(self.time).to_string()])
             .args(["--memory", &Bytes(self.memory).to_string()])
             // Nothing of the server is for it: no secret, no descriptor, no folder.
@@ -97,7 +113,7 @@ impl Compiler {
         let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        let (pid, time) = (Pid::from_child(child), self.time);
+        let (pid, time) = (Pid::from_child(child), self.time * BY_CLOCK);
         let (ended, end) = mpsc::channel::<()>();
         thread::scope(|scope| {
             let new = || thread::Builder::new().name("compile".to_owned());
@@ -192,11 +208,13 @@ fn restrain(compilation: &Compilation) {
     set(Resource::Cpu, seconds, seconds + 1);
     set(Resource::As, compilation.memory as u64, compilation.memory as u64);
     set(Resource::Core, 0, 0);
-    // Whoever answers requests goes first.
-    let _ = rustix::process::nice(LAST);
+    if compilation.patient {
+        let _ = rustix::process::nice(PATIENT);
+    }
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
 }
 
-/// The lowest priority.
-const LAST: i32 = 19;
+/// A tenth of the CPU time of whoever answers requests, if both want it. The
+/// lowest priority is a sixtieth: on a busy machine that could take for ever.
+const PATIENT: i32 = 10;

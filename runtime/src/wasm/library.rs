@@ -97,6 +97,11 @@ impl Library {
         })
     }
 
+    /// From now on requests are answered.
+    pub(crate) fn serve(&self) {
+        self.compiler.serve();
+    }
+
     /// Loads a component, here and now.
     ///
     /// # Errors

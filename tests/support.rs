@@ -58,6 +58,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// Where it says that it listens.
     pub listening: Vec<String>,
+    /// What it warned of before.
+    pub warnings: Vec<String>,
     log: Mutex<Receiver<String>>,
 }
 
@@ -93,13 +95,21 @@ impl Server {
                 }
             }
         });
-        let mut server =
-            Server { child, address: NO_ADDRESS, listening: Vec::new(), log: Mutex::new(log) };
+        let mut server = Server {
+            child,
+            address: NO_ADDRESS,
+            listening: Vec::new(),
+            warnings: Vec::new(),
+            log: Mutex::new(log),
+        };
         while server.listening.len() < listeners {
             let line = server.next_line().expect("the server says where it listens");
             match line.strip_prefix("listening on ") {
                 Some(address) => server.listening.push(address.to_owned()),
-                None => assert!(line.contains(" WARN "), "{line}"),
+                None => {
+                    assert!(line.contains(" WARN "), "{line}");
+                    server.warnings.push(line);
+                }
             }
         }
         let mut tcp = server.listening.iter().filter_map(|line| line.split_once("://"));

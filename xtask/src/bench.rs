@@ -2,6 +2,7 @@
 //! load on the other.
 
 mod density;
+mod deployed;
 mod isolation;
 mod load;
 mod open_loop;

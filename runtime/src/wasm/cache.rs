@@ -64,7 +64,7 @@ impl fmt::Display for Name {
         };
         hex(f, &self.content)?;
         f.write_str("-")?;
-        hex(f, self.engine.get(..8).unwrap_or_default())
+        hex(f, &self.engine)
     }
 }
 
@@ -331,5 +331,64 @@ impl Image {
         let component = unsafe { Component::deserialize(engine, &self.bytes) };
         let component = component.map_err(|error| not_valid(&format!("{error:#}")))?;
         Ok(Code { component, bytes: self.bytes.len() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CODE: &[u8] = b"code";
+
+    fn name(engine: u8) -> Name {
+        Name { content: [1; 32], engine: [engine; 32] }
+    }
+
+    #[test]
+    fn an_entry_is_for_its_component_engine_and_server_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state")).unwrap();
+        let cache = Cache::open(&state, 1 << 20).unwrap();
+        let path = |engine| cache.folder.join(name(engine).to_string());
+        cache.keep(&name(1), CODE).unwrap();
+        let image = cache.read(&path(1), &name(1)).ok().unwrap();
+        assert_eq!(image.length().unwrap(), CODE.len() as u64);
+        let mut all = Vec::new();
+        image.pieces(&mut |piece| all.extend_from_slice(piece)).unwrap();
+        assert_eq!(all, CODE);
+        // As if another version had written it.
+        fs::rename(path(1), path(2)).unwrap();
+        assert!(matches!(cache.read(&path(2), &name(2)), Err(Unusable::Bad(_))));
+        let other = State::open(&folder.path().join("other")).unwrap();
+        let other = Cache::open(&other, 1 << 20).unwrap();
+        assert!(matches!(other.read(&path(2), &name(1)), Err(Unusable::Bad(_))));
+        assert!(cache.read(&path(2), &name(1)).is_ok(), "its name on the disk does not matter");
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_goes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state")).unwrap();
+        let cache = Cache::open(&state, 100).unwrap();
+        for engine in [1, 2, 3] {
+            cache.keep(&name(engine), CODE).unwrap();
+            let path = cache.folder.join(name(engine).to_string());
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(engine));
+            File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        }
+        cache.tidy();
+        let there = |engine| cache.folder.join(name(engine).to_string()).exists();
+        assert_eq!([there(1), there(2), there(3)], [false, true, true]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_image_can_neither_be_written_nor_cut_off() {
+        let image = Image::new(|file| file.write_all(CODE)).unwrap();
+        assert!(image.file.write_at(b"x", 0).is_err());
+        assert!(image.file.set_len(0).is_err());
+        let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&image.file));
+        let again = File::options().write(true).open(again).unwrap();
+        assert!(again.write_at(b"x", 0).is_err());
     }
 }

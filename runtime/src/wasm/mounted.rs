@@ -1,7 +1,7 @@
 //! An app that is loaded when it is first asked for, and may be unloaded when
 //! others are asked for more.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
@@ -26,6 +26,8 @@ pub(crate) struct Mounted {
     limits: Arc<Limits>,
     pub(crate) tenant: Arc<Tenant>,
     current: ArcSwapOption<App>,
+    /// Why it is never there: its component does not fit its limits.
+    unfit: OnceLock<String>,
     loading: Mutex<Option<Loading>>,
 }
 
@@ -48,6 +50,7 @@ impl Mounted {
             limits,
             tenant,
             current: ArcSwapOption::empty(),
+            unfit: OnceLock::new(),
             loading: Mutex::default(),
         }
     }
@@ -104,6 +107,9 @@ impl Mounted {
     /// Loads it where nobody's requests are answered. What only has to be looked
     /// for does not wait for what is compiled.
     async fn load(self: &Arc<Self>) -> Result<Arc<App>, String> {
+        if let Some(why) = self.unfit.get() {
+            return Err(why.clone());
+        }
         let step = {
             let _permit = self.library.finding.acquire().await;
             let found = self.apart(|mounted| match mounted.library.find(&mounted.source)? {
@@ -141,11 +147,12 @@ impl Mounted {
         let least = component.least_memory();
         let most = self.limits.memory.min(self.tenant.limits.tenant_memory);
         if least > most {
-            return Err(format!(
+            let why = format!(
                 "an instance starts with {} of memory, {} are allowed; raise the memory limit",
                 Bytes(least),
                 Bytes(most)
-            ));
+            );
+            return Err(self.unfit.get_or_init(|| why).clone());
         }
         let app = Arc::new((self.make)(component));
         self.current.store(Some(app.clone()));

@@ -1,17 +1,18 @@
 //! `cargo xtask bench density`: ten thousand different components on one server.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::json;
 
+use super::deployed::{self, host};
 use super::open_loop::{connect, get};
-use super::peers::{self, Peer, Site};
+use super::peers::{Peer, Site};
 use super::process::Server;
 
 /// Tenants, each with a component of its own.
@@ -40,8 +41,8 @@ struct Has {
 pub(crate) fn run() -> Result<()> {
     let site = Site::new()?;
     let folder = site.folder.with_file_name("density");
-    let peer = deploy(&site, &folder)?;
-    let compiled = compile_all(&peer, &folder)?;
+    let peer = deployed::deploy(&site, &folder, COMPONENTS)?;
+    let compiled = deployed::compile(&peer, &folder)?;
     let starts: Vec<f64> = (0..STARTS).map(|_| first_answer_ms(&peer)).collect::<Result<_>>()?;
     let server = Server::start_on_all_cores(&peer)?;
     let before = has(server.id())?;
@@ -51,7 +52,7 @@ pub(crate) fn run() -> Result<()> {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let row = |what: &str, figure: String| println!("{what:60}{figure:>16}");
     println!("\n{COMPONENTS} different components, `ulimit -S -n 1024`:\n");
-    row("compiled beforehand, those that were not", format!("{:.1} s", compiled.as_secs_f64()));
+    row("compiling one", format!("{:.0} ms", compiled.as_secs_f64() * 1e3));
     row("start to the first answer", format!("{start:.0} ms"));
     let [before_private, most_private] = [before.private, most.private].map(mib);
     row("private memory before traffic", format!("{before_private:.1} MiB"));
@@ -74,53 +75,6 @@ pub(crate) fn run() -> Result<()> {
     });
     fs::write("target/bench/density.json", serde_json::to_string_pretty(&record)?)?;
     Ok(())
-}
-
-fn host(number: usize) -> String {
-    format!("t{number}.example")
-}
-
-/// Writes the components, each with a section of its own, and the file of their
-/// tenants.
-fn deploy(site: &Site, folder: &Path) -> Result<Peer> {
-    fs::create_dir_all(folder)?;
-    let component = fs::read(site.guest("hello")).context("guests/hello.wasm")?;
-    let mut toml = String::from("listen = [\"127.0.0.1:0\"]\nstate = \"state\"\n");
-    for number in 0..COMPONENTS {
-        let section = [&[0, 10, 1, b'n'][..], &(number as u64).to_le_bytes()].concat();
-        let path = folder.join(format!("{number}.wasm"));
-        let bytes = [&component[..], &section].concat();
-        // Those of a run before keep their times.
-        if fs::read(&path).ok().as_ref() != Some(&bytes) {
-            fs::write(path, bytes)?;
-        }
-        toml += &format!(
-            "[[tenant]]\nname = \"t{number}\"\nhosts = [\"{}\"]\n\
-             [[tenant.route]]\npath = \"/*\"\napp = \"{number}.wasm\"\n",
-            host(number)
-        );
-    }
-    fs::write(folder.join("myweb.toml"), toml)?;
-    let mut peer = peers::fresh(site);
-    let server = peer.command.first().context("the server")?.clone();
-    peer.name = "myweb, 10,000 components".to_owned();
-    peer.directory = folder.to_owned();
-    let limited = "ulimit -S -n 1024 && exec \"$0\" --config myweb.toml";
-    peer.command = ["sh", "-c", limited, &server].map(str::to_owned).to_vec();
-    Ok(peer)
-}
-
-/// Lets the server compile what it has not, and keep it: how long that took.
-fn compile_all(peer: &Peer, folder: &Path) -> Result<Duration> {
-    let server = peer.command.last().context("the server")?;
-    eprintln!("compiling {COMPONENTS} components, those that were not yet");
-    let began = Instant::now();
-    let mut check = std::process::Command::new(server);
-    let status = check.arg("check").current_dir(folder).status()?;
-    if !status.success() {
-        bail!("the components are not sound");
-    }
-    Ok(began.elapsed())
 }
 
 fn first_answer_ms(peer: &Peer) -> Result<f64> {

@@ -33,17 +33,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Tell all that is wrong with a configuration file, without serving it.
-    Check {
-        /// The file.
-        #[arg(default_value = FILE)]
-        file: PathBuf,
-    },
+    Check(Written),
     /// Print the tenants, routes and what answers them.
-    Routes {
-        /// The file.
-        #[arg(default_value = FILE)]
-        file: PathBuf,
-    },
+    Routes(Written),
     /// Print the JSON schema of the configuration file.
     Schema,
     /// Compile the component of standard input, for the server that starts it.
@@ -58,6 +50,24 @@ enum Action {
         #[arg(long)]
         memory: Bytes,
     },
+}
+
+/// A configuration file, and where its server keeps compiled components.
+#[derive(Debug, Args)]
+struct Written {
+    /// The file.
+    #[arg(default_value = FILE)]
+    file: PathBuf,
+    /// Keep compiled components in DIR, as the server will.
+    #[arg(long, value_name = "DIR", env = "MYWEB_STATE")]
+    state: Option<PathBuf>,
+}
+
+impl From<Written> for Source {
+    fn from(Written { file, state }: Written) -> Source {
+        let overrides = Overrides { state, ..Overrides::default() };
+        Source::File { path: file, overrides, watch: false }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -138,10 +148,9 @@ impl Invocation {
     pub fn parse() -> Invocation {
         let matches = command().get_matches();
         let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        let file = |path| Source::File { path, overrides: Overrides::default(), watch: false };
         match cli.command {
-            Some(Action::Check { file: path }) => Invocation::Check(file(path)),
-            Some(Action::Routes { file: path }) => Invocation::Routes(file(path)),
+            Some(Action::Check(written)) => Invocation::Check(written.into()),
+            Some(Action::Routes(written)) => Invocation::Routes(written.into()),
             Some(Action::Schema) => Invocation::Schema,
             Some(Action::Compile { concurrent, patient, time, memory }) => {
                 let (time, memory) = (time.0, memory.0);

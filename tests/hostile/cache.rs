@@ -55,13 +55,13 @@ fn d2_forged_entries_are_removed_and_compiled_again() {
     let (state, other) = (folder.path().join("state"), folder.path().join("other"));
     let app = write("cached", &small());
     drop(serve(&state, &app));
-    drop(serve(&other, &write("cached_other", &numbered(&small(), 1))));
+    drop(serve(&other, &guest("hello")));
     let entry = the_entry(&state);
     let sound = fs::read(&entry).expect("the entry");
     // The same key: only what is signed tells them apart.
     fs::copy(state.join("key"), other.join("key")).expect("a copy");
     fs::remove_file(the_entry(&other)).expect("an entry");
-    drop(serve(&other, &write("cached_other", &numbered(&small(), 1))));
+    drop(serve(&other, &guest("hello")));
     let of_other = fs::read(the_entry(&other)).expect("the entry");
     for (what, bytes) in forgeries(&sound, &of_other) {
         fs::write(&entry, bytes).expect("a forgery");

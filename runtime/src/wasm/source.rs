@@ -101,6 +101,9 @@ impl Stamp {
 
 /// SECURITY: what is no file could keep its reader waiting, or have no end.
 fn check_file(metadata: &Metadata, largest: usize) -> Result<(), String> {
+    if metadata.is_dir() {
+        return Err(explain(&std::io::ErrorKind::IsADirectory.into()));
+    }
     if !metadata.is_file() {
         return Err("not a file; name a component's file".to_owned());
     }

@@ -267,7 +267,8 @@ impl Library {
         if bytes <= self.most && count <= self.room.components {
             return Vec::new();
         }
-        all.sort_by_key(|(component, _)| component.used.load(Relaxed));
+        // Each is looked at once: they change while they are sorted.
+        all.sort_by_cached_key(|(component, _)| component.used.load(Relaxed));
         let mut gone = Vec::new();
         for (component, held) in all {
             if bytes <= self.most && count <= self.room.components {

@@ -145,8 +145,8 @@ fn a9_a_compiling_process_has_nothing_of_the_server() {
         };
         let nice = |child: u32| {
             let stat = fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
-            let fields = stat.rsplit(')').next()?.split_whitespace();
-            fields.skip(16).next()?.parse::<i32>().ok()
+            let mut fields = stat.rsplit(')').next()?.split_whitespace();
+            fields.nth(16)?.parse::<i32>().ok()
         };
         wait_for(|| child().is_some_and(|child| nice(child) == Some(10)));
         let child = child().expect("it compiles for 5 s");

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use http::Method;
@@ -156,6 +156,9 @@ impl MyWeb {
     }
 }
 
+/// How often it is looked for instances that wait for long.
+const RETIRING: Duration = Duration::from_secs(10);
+
 impl Bound {
     /// The addresses of TCP that are listened on, with the ports that were picked.
     pub fn addresses(&self) -> Vec<SocketAddr> {
@@ -185,7 +188,16 @@ impl Bound {
     pub async fn serve(self, stop: impl Future<Output = Stop>) {
         upgrade::say_serving(self.listeners.parent());
         let _watching = self.shared.source.watch().then(|| watch::start(&self.shared));
+        let engines = self.shared.engines.clone();
+        let retiring = tokio::spawn(async move {
+            let mut turns = tokio::time::interval(RETIRING);
+            loop {
+                turns.tick().await;
+                engines.retire_idle();
+            }
+        });
         server::serve(self.listeners, self.tls, self.shared.clone(), stop).await;
+        retiring.abort();
         for site in &self.shared.site.load().tenants {
             tracing::info!("tenant {}: {}", site.tenant.name, site.tenant.totals);
         }

@@ -11,6 +11,7 @@ mod schema;
 
 use std::path::{Path, PathBuf};
 
+use crate::build::Recipe;
 use crate::error::{StartError, explain};
 pub use file::Overrides;
 pub use flags::{Config, Mount, TlsSource};
@@ -24,6 +25,9 @@ fn default_address() -> address::Address {
     let place = address::Place::Tcp(DEFAULT_ADDRESS.to_owned());
     address::Address { tls: false, place }
 }
+
+/// Where what is built is kept when nothing else is said.
+pub(crate) const STATE: &str = "state";
 
 /// Where the static files are when nothing else is said.
 const HTML: &str = "html";
@@ -57,7 +61,12 @@ impl Source {
             Source::Config(config) => {
                 let html = Some(PathBuf::from(HTML)).filter(|path| path.is_dir());
                 let names = config.handlers.as_deref().map(component_names).transpose()?;
-                flags::resolve(config, &names.unwrap_or_default(), html)
+                let state = config.state.as_deref().unwrap_or(Path::new(STATE));
+                let recipes = config.recipes.iter();
+                let built = recipes.map(|(_, recipe)| recipe.component(state));
+                let built: Result<Vec<PathBuf>, String> = built.collect();
+                let built = built.map_err(StartError::Build)?;
+                flags::resolve(config, &built, &names.unwrap_or_default(), html)
             }
             Source::File { path, overrides, .. } => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
@@ -65,6 +74,14 @@ impl Source {
                 })?;
                 file::read(path, &text, overrides).map_err(StartError::Config)
             }
+        }
+    }
+
+    /// The apps that are built, with the paths that they answer.
+    pub(crate) fn recipes(&self) -> &[(String, Recipe)] {
+        match self {
+            Source::Config(config) => &config.recipes,
+            Source::File { .. } => &[],
         }
     }
 

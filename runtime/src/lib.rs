@@ -38,6 +38,7 @@
 //!
 //! The modules, in the order in which a start and then a request meet them:
 
+pub mod build;
 pub mod cli;
 pub mod config;
 mod units;

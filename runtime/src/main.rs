@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use myweb_run::build::build;
 use myweb_run::cli::Invocation;
 use myweb_run::config::json_schema;
 use myweb_run::{Control, Handover, LogThread, MyWeb, Source, Stop};
@@ -23,6 +24,11 @@ fn main() -> ExitCode {
         Invocation::Schema => {
             print(&json_schema());
             Ok(())
+        }
+        Invocation::Build { recipe, state, output } => {
+            // Its progress, and what it warns of.
+            tracing_subscriber::fmt().without_time().with_target(false).with_writer(stderr).init();
+            build(&recipe, &state, &output).map_err(anyhow::Error::msg)
         }
     };
     match result {

@@ -44,6 +44,9 @@ const MEMORY_KEPT: usize = 256 << 10;
 /// A fiber's stack, in bytes: wasmtime lets guests use half of it, the rest is
 /// for what they call.
 const STACK: usize = 1 << 20;
+/// The same for interpreters: below 1 MiB, Python's recursion limit comes after
+/// the stack's end, and it traps in place of raising.
+const DEEP_STACK: usize = 4 << 20;
 /// Slots whose memory is given back in one system call.
 const GIVEN_BACK_TOGETHER: usize = 16;
 const STACK_KEPT: usize = 32 << 10;
@@ -56,6 +59,9 @@ pub(crate) struct Engines {
     plain: Arc<Engine>,
     /// Made when the first component needs it.
     concurrent: Mutex<Option<Arc<Engine>>>,
+    /// For interpreters, which recurse; made when the first needs it. Stacks are
+    /// in nobody's limit of memory, so not every guest has one of theirs.
+    deep: Mutex<Option<Arc<Engine>>>,
 }
 
 /// What the components of an engine share.
@@ -75,22 +81,35 @@ impl Engines {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let background = Background::start(threads).map_err(thread_failed);
         let background = Arc::new(background.map_err(StartError::Engine)?);
-        let plain = Engine::new(limits, false, &background).map_err(StartError::Engine)?;
+        let plain = Engine::new(limits, false, STACK, &background).map_err(StartError::Engine)?;
         let limits = limits.clone();
-        Ok(Arc::new(Engines { limits, background, plain, concurrent: Mutex::default() }))
+        let (concurrent, deep) = Default::default();
+        Ok(Arc::new(Engines { limits, background, plain, concurrent, deep }))
     }
 
-    /// The engine for the components of a world.
-    fn of(&self, world: World) -> Result<Arc<Engine>, String> {
-        if world != World::Service {
-            return Ok(self.plain.clone());
-        }
-        let mut concurrent = self.concurrent.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(engine) = &*concurrent {
+    /// The engine for the components of a world, or of scripts.
+    fn of(&self, world: World, scripts: bool) -> Result<Arc<Engine>, String> {
+        let (engine, concurrent, stack) = match world {
+            World::Service => (&self.concurrent, true, STACK),
+            _ if scripts => (&self.deep, false, DEEP_STACK),
+            _ => return Ok(self.plain.clone()),
+        };
+        let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = &*engine {
             return Ok(engine.clone());
         }
-        let engine = Engine::new(&self.limits, true, &self.background)?;
-        Ok(concurrent.insert(engine).clone())
+        let new = Engine::new(&self.limits, concurrent, stack, &self.background)?;
+        Ok(engine.insert(new).clone())
+    }
+
+    /// Drops the instances that have waited for a request for long.
+    pub(crate) fn retire_idle(&self) {
+        let made = [&self.concurrent, &self.deep].map(|engine| {
+            engine.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        });
+        for engine in made.iter().flatten().chain([&self.plain]) {
+            engine.pools.retire_idle();
+        }
     }
 }
 
@@ -98,9 +117,12 @@ impl Engine {
     fn new(
         limits: &Limits,
         concurrent: bool,
+        stack: usize,
         background: &Arc<Background>,
     ) -> Result<Arc<Engine>, String> {
-        let wasm = wasmtime::Engine::new(&settings(limits, concurrent))
+        let mut settings = settings(limits, concurrent);
+        settings.async_stack_size(stack).max_wasm_stack(stack / 2);
+        let wasm = wasmtime::Engine::new(&settings)
             .map_err(|error| format!("{error:#}; lower --instances or --max-memory"))?;
         Ok(Arc::new(Engine {
             clock: EpochClock::start(wasm.clone()).map_err(thread_failed)?,
@@ -129,7 +151,6 @@ fn settings(limits: &Limits, concurrent: bool) -> Config {
         .wasm_relaxed_simd(false)
         .epoch_interruption(true)
         .async_stack_zeroing(true)
-        .async_stack_size(STACK)
         .memory_init_cow(true)
         .generate_address_map(true)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));

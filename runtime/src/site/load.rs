@@ -191,6 +191,7 @@ impl Loader<'_> {
             }
             Target::App { path, reuse, files } => {
                 let component = self.component(path, &route.origin)?;
+                let reuse = reuse.unwrap_or(component.usual_reuse);
                 let (least, most) = (component.least_memory(), route.limits.memory);
                 let most = most.min(tenant.limits.tenant_memory);
                 if least > most {
@@ -214,14 +215,14 @@ impl Loader<'_> {
                     content: component.content,
                     tenant: tenant.name.to_string(),
                     limits: route.limits.clone(),
-                    reuse: *reuse,
+                    reuse,
                     files: files.clone(),
                 };
                 let before = self.before.and_then(|site| site.apps.get(&key));
                 let before = before.filter(|app| Arc::ptr_eq(&app.tenant, tenant)).cloned();
                 let app = self.apps.entry(key).or_insert_with(|| {
                     let limits = Arc::new(route.limits.clone());
-                    let new = || App::new(component, limits, granted, *reuse, tenant.clone());
+                    let new = || App::new(component, limits, granted, reuse, tenant.clone());
                     before.unwrap_or_else(|| Arc::new(new()))
                 });
                 Some(Handler::App(app.clone()))

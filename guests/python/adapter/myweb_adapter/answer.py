@@ -12,26 +12,18 @@ def once(text):
         print(f"warning: {text}", file=sys.stderr)
 
 
-class Headers:
-    """A list of names and values, checked for their types; the server checks the rest."""
-
-    __slots__ = ("list",)
-
-    def __init__(self, pairs):
-        self.list = pairs
-
-    @classmethod
-    def of(cls, headers):
-        if isinstance(headers, dict):
-            headers = headers.items()
-        pairs = []
-        for pair in headers:
-            try:
-                name, value = pair
-            except (TypeError, ValueError):
-                raise TypeError(f"a header is a pair of name and value, not {pair!r}") from None
-            pairs.append((_name(name), _value(name, value)))
-        return cls(pairs)
+def headers_of(headers):
+    """Names and values, checked for their types; the server checks the rest."""
+    if isinstance(headers, dict):
+        headers = headers.items()
+    pairs = []
+    for pair in headers:
+        try:
+            name, value = pair
+        except (TypeError, ValueError):
+            raise TypeError(f"a header is a pair of name and value, not {pair!r}") from None
+        pairs.append((_name(name), _value(name, value)))
+    return pairs
 
 
 def _name(name):

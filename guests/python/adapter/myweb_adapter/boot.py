@@ -29,18 +29,34 @@ def build():
         return _build(target)
     except BaseException as error:
         sentence = str(error) if isinstance(error, _Refused) else None
-        report.failed(_REPORT, error, sentence)
+        report.failed(_REPORT, error, sentence, _hint(error))
         raise
+
+
+def _hint(error):
+    from . import system
+
+    while error is not None:
+        hint = system.explain(error, _extensions)
+        if hint is not None:
+            return hint
+        error = error.__cause__ or error.__context__
+    return None
+
+
+# The modules of packages that are compiled for a machine.
+_extensions = set()
 
 
 def _build(target):
     # What the adapter needs itself is imported before the files are its own.
-    from . import answer, asgi, files, fresh, hashes, importer, late, loop, system, wsgi
+    from . import files, fresh, hashes, importer, late, loop, system
     from wit_world.imports import types
 
     store = Store()
     store.take_in(_STDLIB, _STDLIB, is_stdlib=True)
     store.take_in(_PACKAGES_FROM, PACKAGES)
+    _extensions.update(store.extensions)
     store.take_in(_APP_FROM, APP)
     store.take_in(_ADAPTER_FROM, _ADAPTER_FROM)
     store.take_in("/bundled", "/bundled")
@@ -53,15 +69,24 @@ def _build(target):
     loop.install()
     app = _app(target)
     late.import_all(store)
-    serve = asgi.Server(app).answer if target.KIND == "asgi" else lambda env: wsgi.answer(app, env)
-    handler = _handler(serve, types, fresh, system)
+    server = _server(target.KIND, app)
+    handler = _handler(server.answer, types, fresh, system)
     for path in target.WARM:
         _warm(handler, path, types)
+    server.forget()
     fresh.warn_of_frozen()
     system.end_build()
     _settle()
     report.built(_REPORT)
     return handler
+
+
+def _server(kind, app):
+    if kind == "asgi":
+        from .asgi import Server
+    else:
+        from .wsgi import Server
+    return Server(app)
 
 
 def _app(target):
@@ -109,7 +134,7 @@ def _handler(serve, types, fresh, system):
             status, headers, body = serve(env)
             return status, headers, body_of(body)
         except BaseException as error:
-            report.log(error)
+            report.log(error, _hint(error))
             return 500, [("content-type", b"text/plain; charset=utf-8")], body_of(_sorry(env))
         finally:
             sys.stdout.flush()

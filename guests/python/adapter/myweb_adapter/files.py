@@ -4,6 +4,7 @@ import builtins
 import errno
 import io
 import os
+import sys
 import time
 
 from .store import Folder, Packed, Written, error, no_such, status
@@ -192,6 +193,7 @@ class Files:
         """From now on, these are the system's."""
         self.system = {name: getattr(os, name) for name in ("close", "read", "write", "lseek", "fstat", "isatty")}
         self.system_open = io.open
+        replaced = {id(io.open): self.open}
         builtins.open = io.open = self.open
         # `io.open_code` and `io.FileIO` remain: nothing but `import` and C use them.
         for name in (
@@ -199,7 +201,15 @@ class Files:
             "utime chmod truncate open close read write lseek fstat isatty fsync"
         ).split():
             function = getattr(self, name if name != "open" else "open_descriptor")
+            replaced[id(getattr(os, name))] = function
             setattr(os, name, function)
+        # Some modules took names of theirs before.
+        for module in list(sys.modules.values()):
+            names = vars(module)
+            if not names.get("__name__", "").startswith(("myweb_", "posix", "_io", "_frozen")):
+                for name, value in list(names.items()):
+                    if id(value) in replaced:
+                        names[name] = replaced[id(value)]
 
     def open(
         self, file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, opener=None

@@ -25,8 +25,10 @@ def built(path):
     _write(path, ok=True)
 
 
-def failed(path, error, of_target):
-    """Tells why the app cannot be imported: `of_target` is a sentence for failures of no line of its code."""
+def failed(path, error, of_target, hint):
+    """Tells why the app cannot be imported: `of_target` is a sentence for failures of no line of its code, `hint` one more
+    about one that has a line.
+    """
     trace = traceback.TracebackException.from_exception(error)
     trace.stack = traceback.StackSummary.from_list(_of_app(trace.stack))
     for chained in (trace.__cause__, trace.__context__):
@@ -41,6 +43,7 @@ def failed(path, error, of_target):
         file=error.filename if isinstance(error, SyntaxError) else None,
         line=error.lineno if isinstance(error, SyntaxError) else None,
         sentence=of_target,
+        hint=hint,
         traceback="".join(trace.format()),
     )
 
@@ -51,12 +54,12 @@ def _of_app(stack):
     return [frame for frame in stack if not any(part in frame.filename for part in own)]
 
 
-def log(error):
+def log(error, hint):
     """Writes a failure of a request to the log."""
     try:
         trace = traceback.TracebackException.from_exception(error)
         own = "/myweb_adapter/"
         trace.stack = traceback.StackSummary.from_list([f for f in trace.stack if own not in f.filename])
-        sys.stderr.write("".join(trace.format()))
+        sys.stderr.write("".join(trace.format()) + (f"{hint}\n" if hint else ""))
     except BaseException as second:  # Out of memory or of stack: the least that can be said.
         sys.stderr.write(f"{type(error).__name__} (its traceback failed: {type(second).__name__})\n")

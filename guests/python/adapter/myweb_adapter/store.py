@@ -68,6 +68,8 @@ class Store:
         self.count = 0
         self.root = Folder(self.next())
         self.folder = APP
+        # Modules of C, by their names, which are not kept.
+        self.extensions = set()
         self.add_folder(TMP)
 
     def next(self):
@@ -146,6 +148,8 @@ class Store:
                 left_out = is_stdlib and name in _NOT_OF_STDLIB
                 if name != "__pycache__" and not left_out:
                     self.take_in(f"{source}/{name}", f"{target}/{name}", is_stdlib)
+            elif name.endswith(".so"):
+                self.extensions.add(f"{target}/{name.partition('.')[0]}".removeprefix(PACKAGES + "/").replace("/", "."))
             elif not name.endswith(_NOT_KEPT):
                 path = f"{source}/{name}"
                 with _open(path, "rb") as file:

@@ -4,7 +4,7 @@ import io
 import sys
 from urllib.parse import unquote_to_bytes
 
-from .answer import Headers, check_chunk, check_status, once
+from .answer import check_chunk, check_status, headers_of, once
 
 # Not variables of a header, or framing that the server has undone.
 _OWN = {"content-type": "CONTENT_TYPE", "content-length": None, "transfer-encoding": None}
@@ -127,7 +127,7 @@ class _Call:
         elif self.status is not None:
             raise AssertionError("start_response() was called a second time, without exc_info (PEP 3333)")
         number = check_status(status)
-        self.headers = Headers.of(headers)
+        self.headers = headers_of(headers)
         self.status = number
         return self.write
 
@@ -140,26 +140,34 @@ class _Call:
             self.chunks.append(chunk)
 
 
-def answer(app, env):
-    """The app's answer to a request: status, headers, body."""
-    call = _Call()
-    result = app(environ_of(env), call.start_response)
-    try:
-        if result is None:
-            raise TypeError("the app returned None; return an iterable of bytes, such as [b'text'] (PEP 3333)")
-        if isinstance(result, (bytes, bytearray)):
-            once("the app returned bytes, not a list of them; it is taken for one chunk (write [body])")
-            result = [bytes(result)]
-        elif isinstance(result, str):
-            raise TypeError("the app returned str; encode it and return a list: [text.encode()] (PEP 3333)")
-        for chunk in result:
-            call.write(chunk)
-        if call.status is None:
-            raise AssertionError("the app never called start_response() (PEP 3333)")
-    finally:
-        # Its failure is one of the request only if nothing else was.
-        close = getattr(result, "close", None)
-        if close is not None:
-            close()
-    chunks = call.chunks
-    return call.status, call.headers.list, chunks[0] if len(chunks) == 1 else b"".join(chunks)
+class Server:
+    """Answers requests with a WSGI app."""
+
+    def __init__(self, app):
+        self.app = app
+
+    def forget(self):
+        """Nothing is kept from one request to the next."""
+
+    def answer(self, env):
+        """Status, headers and body."""
+        call = _Call()
+        result = self.app(environ_of(env), call.start_response)
+        try:
+            if result is None:
+                raise TypeError("the app returned None; return an iterable of bytes, such as [b'text'] (PEP 3333)")
+            if isinstance(result, (bytes, bytearray)):
+                once("the app returned bytes, not a list of them; it is taken for one chunk (write [body])")
+                result = [bytes(result)]
+            elif isinstance(result, str):
+                raise TypeError("the app returned str; encode it and return a list: [text.encode()] (PEP 3333)")
+            for chunk in result:
+                call.write(chunk)
+            if call.status is None:
+                raise AssertionError("the app never called start_response() (PEP 3333)")
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+        chunks = call.chunks
+        return call.status, call.headers, chunks[0] if len(chunks) == 1 else b"".join(chunks)

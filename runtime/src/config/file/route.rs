@@ -96,7 +96,7 @@ impl Reader<'_> {
         });
         Target::App {
             path: self.path(section, "app").unwrap_or_default(),
-            reuse: reuse.unwrap_or(1),
+            reuse,
             files,
         }
     }

@@ -18,6 +18,7 @@ mod judges;
 mod listeners;
 mod outside;
 mod proxies;
+mod python;
 mod readme;
 mod representations;
 mod services;

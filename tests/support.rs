@@ -1,6 +1,7 @@
 //! A server to test, and a client that hides nothing of what is sent.
 
 pub mod process;
+pub mod scripts;
 pub mod tls;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -34,8 +34,9 @@ macro_rules! adapter {
     };
 }
 
-static ADAPTER: [(&str, &str); 15] = adapter![
+static ADAPTER: [(&str, &str); 16] = adapter![
     "myweb_entry.py",
+    "_ssl.py",
     "myweb_adapter/__init__.py",
     "myweb_adapter/answer.py",
     "myweb_adapter/asgi.py",

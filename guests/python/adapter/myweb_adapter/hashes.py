@@ -6,6 +6,15 @@ import hmac
 
 def install():
     hashlib.pbkdf2_hmac = pbkdf2_hmac
+    hashlib.scrypt = scrypt
+
+
+def scrypt(password, *, salt, n, r, p, maxmem=0, dklen=64):
+    """In Python it would take a minute: refused with a sentence."""
+    raise NotImplementedError(
+        "hashlib.scrypt() takes too long in a sandbox; use hashlib.pbkdf2_hmac(), "
+        "or generate_password_hash(password, method='pbkdf2')"
+    )
 
 
 def pbkdf2_hmac(hash_name, password, salt, iterations, dklen=None):

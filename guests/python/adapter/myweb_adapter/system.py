@@ -37,7 +37,7 @@ def install():
     for name in ("getuid", "geteuid", "getgid", "getegid"):
         setattr(os, name, lambda: _ID)
     os.getppid = lambda: 1
-    os.system = os.popen = os.fork = os.pipe = os.kill = _refused("it has one process")
+    os.system = os.popen = os.pipe = os.kill = _refused("it has one process")
     time.tzset = _tzset
     threading._start_joinable_thread = _no_thread
     sys.modules["_thread"].start_new_thread = _no_thread

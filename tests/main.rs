@@ -14,6 +14,7 @@ mod guests;
 mod hostile;
 mod http2;
 mod idle;
+mod javascript;
 mod judges;
 mod listeners;
 mod outside;

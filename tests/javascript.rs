@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::support::scripts::{component, serving, state};
-use crate::support::{Answer, Server, run};
+use crate::support::{Answer, Server, root, run};
 
 fn plain() -> Option<Arc<Server>> {
     serving(&["javascript/app.js"], "javascript")
@@ -137,4 +137,30 @@ fn refused(folder: &Path, text: &str) -> String {
     assert_eq!(code, Some(1), "{said}");
     assert!(!folder.join("out.wasm").exists());
     said
+}
+
+#[test]
+fn the_shown_guests_answer() {
+    let guest = |name: &str| {
+        let app = root().join("guests/javascript").join(name).join("app.js");
+        component(&[&app.display().to_string()], &format!("javascript-{name}"))
+    };
+    let (Some(hello), Some(picture), Some(book)) =
+        (guest("say_hello"), guest("show_pic"), guest("guestbook"))
+    else {
+        return;
+    };
+    let (hello, picture) = (format!("/hello={hello}"), format!("/pic={picture}"));
+    let files = ["--files", "guests/show_pic"];
+    let apps = ["--app", &hello, "--app", &picture, "--app", &book];
+    let server = Server::start(&[&apps[..], &files].concat());
+    assert_eq!(server.get("/hello?name=Ada").text(), "Hello, Ada!\n");
+    assert_eq!(server.get("/pic").header("content-type"), Some("image/jpeg"));
+    let kind = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let written = server.request("POST", "/", kind, b"entry=%3Cb%3Ehi");
+    assert_eq!(written.status, 303);
+    let cookie = written.header("set-cookie").and_then(|line| line.split(';').next());
+    let headers = format!("Cookie: {}\r\n", cookie.expect("a cookie"));
+    let shown = server.request("GET", "/?", &headers, b"");
+    assert!(shown.text().contains("<li>&lt;b&gt;hi</li>"), "{}", shown.text());
 }

@@ -2,6 +2,7 @@
 
 mod failures;
 mod frameworks;
+mod guests;
 mod libraries;
 mod wsgi;
 

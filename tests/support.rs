@@ -91,7 +91,7 @@ impl Server {
             let line = server.next_line().expect("the server says where it listens");
             match line.strip_prefix("listening on ") {
                 Some(address) => server.listening.push(address.to_owned()),
-                None => assert!(line.contains(" WARN "), "{line}"),
+                None => assert!(line.contains(" WARN ") || line.contains(" INFO "), "{line}"),
             }
         }
         let mut tcp = server.listening.iter().filter_map(|line| line.split_once("://"));

@@ -2,15 +2,13 @@
 // Arguments: a file of JSON with all paths. What went wrong is written to `report`, as { sentence }.
 
 import { readFileSync, writeFileSync } from "node:fs";
-import { createRequire, SourceMap } from "node:module";
+import { builtinModules, SourceMap } from "node:module";
 import { relative } from "node:path";
 import { pathToFileURL } from "node:url";
+import { componentize } from "@bytecodealliance/componentize-js";
+import esbuild from "esbuild";
 
 const job = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const require = createRequire(`${job.tools}/package.json`);
-const esbuild = require("esbuild");
-const tool = pathToFileURL(require.resolve("@bytecodealliance/componentize-js"));
-const { componentize } = await import(tool);
 
 function fail(sentence) {
   writeFileSync(job.report, JSON.stringify({ sentence }));
@@ -51,7 +49,7 @@ function mended(text) {
   const missing = /^Could not resolve "(.+?)"/.exec(text);
   if (!missing) return text;
   const name = missing[1];
-  const isNode = name.startsWith("node:") || require("node:module").builtinModules.includes(name);
+  const isNode = name.startsWith("node:") || builtinModules.includes(name);
   if (isNode) return `"${name}" is a module of Node.js, which a sandbox has not; use what browsers have, or leave it out`;
   if (name.startsWith(".")) return `there is no file "${name}"`;
   return `the package "${name}" is not there: add it to package.json, and run npm install`;

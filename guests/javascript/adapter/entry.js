@@ -5,6 +5,8 @@ import { lift } from "./guard.js";
 import * as app from "myweb:app";
 
 const encoder = new TextEncoder();
+/** Calls that the log shows of a failure, the innermost first. */
+const FRAMES = 12;
 
 const answer = choose();
 
@@ -24,7 +26,8 @@ export async function application(env) {
   try {
     return await answer(env);
   } catch (error) {
-    console.error(error?.stack ? `${error}\n${error.stack}` : String(error));
+    const frames = (error?.stack ?? "").trim().split("\n").slice(0, FRAMES);
+    console.error([error, ...frames].join("\n"));
     const text = encoder.encode(`internal error, reference ${env.requestId}\n`);
     return [500, [["content-type", encoder.encode("text/plain; charset=utf-8")]], { tag: "bytes", val: text }];
   }

@@ -25,8 +25,12 @@ pub(super) fn adapter() -> &'static [(&'static str, &'static str)] {
     &ADAPTER
 }
 
+/// What node runs.
+const SCRIPT: (&str, &str) =
+    ("build.mjs", include_str!("../../../guests/javascript/adapter/build.mjs"));
+
 static ADAPTER: [(&str, &str); 3] = [
-    ("build.mjs", include_str!("../../../guests/javascript/adapter/build.mjs")),
+    SCRIPT,
     ("entry.js", include_str!("../../../guests/javascript/adapter/entry.js")),
     ("guard.js", include_str!("../../../guests/javascript/adapter/guard.js")),
 ];
@@ -53,12 +57,13 @@ pub(super) fn build(
     stage::write(&WIT, &inside("wit"))?;
     let (built, report) = (inside("app.wasm"), inside("report.json"));
     let job = json!({
-        "tools": tools, "adapter": inside("adapter"), "wit": inside("wit"), "work": work,
+        "adapter": inside("adapter"), "wit": inside("wit"), "work": work,
         "folder": folder, "app": app, "packages": packages, "output": built, "report": report,
     });
     stage::write(&[("job.json", &job.to_string())], work)?;
-    let script = inside("adapter").join("build.mjs");
-    let ended = run(Command::new(node).arg(script).arg(inside("job.json")))?;
+    // Beside the tools that it imports.
+    stage::write(&[SCRIPT], &tools)?;
+    let ended = run(Command::new(node).arg(tools.join(SCRIPT.0)).arg(inside("job.json")))?;
     if ended.ok && built.is_file() {
         return Ok(built);
     }

@@ -70,12 +70,11 @@ pub(super) fn list(folder: &Path, built_here: &Path) -> Result<Vec<Source>, Stri
 
 /// Whether a file, by its path below the app's folder, may be part of the app.
 pub(super) fn may_be_source(path: &Path) -> bool {
-    let names = path.iter().map(|name| name.to_string_lossy());
     let is_built = path.extension().is_some_and(|end| end == "wasm" || end == "part");
-    !is_built && path.iter().next().is_some_and(|first| first != STATE) && {
-        let mut names = names;
-        names.all(|name| !name.starts_with('.') && !LEFT_OUT.contains(&&*name))
-    }
+    let mut names = path.iter().map(|name| name.to_string_lossy());
+    !is_built
+        && !path.starts_with(STATE)
+        && names.all(|name| !name.starts_with('.') && !LEFT_OUT.contains(&&*name))
 }
 
 fn is_left_out(path: &Path, name: &str, built_here: &Path) -> bool {

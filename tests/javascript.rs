@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::support::scripts::{component, serving, state};
-use crate::support::{Answer, Server, root, run};
+use crate::support::scripts::{build, component, serving};
+use crate::support::{Answer, Server, root};
 
 fn plain() -> Option<Arc<Server>> {
     serving(&["javascript/app.js"], "javascript")
@@ -35,8 +35,6 @@ fn a_handler_sees_the_request_and_answers_in_any_form() {
     assert_eq!(bytes.head.matches("x-twice: ").count(), 2);
     assert_eq!(server.get("/nothing").status, 204);
     assert_eq!(server.get("/later").text(), "waited");
-    server.get("/logs");
-    server.wait_for_log("said 1");
 }
 
 #[test]
@@ -58,7 +56,9 @@ fn every_fault_has_its_status_and_the_next_request_is_served() {
         assert!(!answer.text().contains("secret"), "{}", answer.text());
         assert_eq!(client.get("/").text(), "home\n", "after {way}");
     }
+    server.get("/logs");
     server.wait_for_log("TypeError: a secret cause");
+    server.wait_for_log("guest: said 1");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn what_is_wrong_with_a_module_is_told_with_its_file_and_line() {
 /// What is said of a module of this text.
 fn refused(folder: &Path, text: &str) -> String {
     std::fs::write(folder.join("app.js"), text).expect("a file");
-    let (code, said) = run(folder, &["build", "app.js", "-o", "out.wasm", "--state", &state()]);
+    let (code, said) = build(folder, &["app.js", "-o", "out.wasm"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(!folder.join("out.wasm").exists());
     said

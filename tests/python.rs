@@ -4,6 +4,7 @@ mod failures;
 mod frameworks;
 mod guests;
 mod libraries;
+mod logs;
 mod wsgi;
 
 use std::sync::Arc;

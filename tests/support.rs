@@ -159,7 +159,11 @@ impl Drop for Server {
 }
 
 fn wait(child: &mut Child) -> ExitStatus {
-    let deadline = Instant::now() + PATIENCE;
+    wait_for_end(child, PATIENCE)
+}
+
+fn wait_for_end(child: &mut Child, patience: Duration) -> ExitStatus {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(status) = child.try_wait().expect("the process can be asked") {
             return status;
@@ -171,6 +175,15 @@ fn wait(child: &mut Child) -> ExitStatus {
 
 /// Runs the binary to its end: exit code and standard error.
 pub fn run(directory: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
+    run_for(directory, arguments, PATIENCE)
+}
+
+/// The same for what may take longer.
+pub fn run_for(
+    directory: &std::path::Path,
+    arguments: &[&str],
+    patience: Duration,
+) -> (Option<i32>, String) {
     let mut child = Command::new(BINARY)
         .args(arguments)
         .current_dir(directory)
@@ -178,7 +191,7 @@ pub fn run(directory: &std::path::Path, arguments: &[&str]) -> (Option<i32>, Str
         .stderr(Stdio::piped())
         .spawn()
         .expect("the server starts");
-    let status = wait(&mut child);
+    let status = wait_for_end(&mut child, patience);
     let output = child.wait_with_output().expect("the output can be read");
     let text = [output.stdout, output.stderr].concat();
     (status.code(), String::from_utf8_lossy(&text).into_owned())

@@ -104,9 +104,8 @@ impl Engines {
 
     /// Drops the instances that have waited for a request for long.
     pub(crate) fn retire_idle(&self) {
-        let made = [&self.concurrent, &self.deep].map(|engine| {
-            engine.lock().unwrap_or_else(PoisonError::into_inner).clone()
-        });
+        let made = [&self.concurrent, &self.deep]
+            .map(|engine| engine.lock().unwrap_or_else(PoisonError::into_inner).clone());
         for engine in made.iter().flatten().chain([&self.plain]) {
             engine.pools.retire_idle();
         }

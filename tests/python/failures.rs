@@ -3,14 +3,12 @@
 
 use std::path::Path;
 
-use crate::support::run;
-use crate::support::scripts::{component, state};
+use crate::support::scripts::{build, component};
 
 /// What is said of an app whose only file has this text.
 fn refused(folder: &Path, text: &str, target: &str) -> String {
     std::fs::write(folder.join("app.py"), text).expect("a file");
-    let (code, said) =
-        run(folder, &["build", "--wsgi", target, "-o", "out.wasm", "--state", &state()]);
+    let (code, said) = build(folder, &["--wsgi", target, "-o", "out.wasm"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(!folder.join("out.wasm").exists());
     assert!(!said.contains("AssertionError") && !said.contains("Stack backtrace"), "{said}");
@@ -50,12 +48,12 @@ fn a_value_that_is_random_at_import_is_warned_of() {
     let folder = tempfile::tempdir().expect("a folder");
     let text = "import secrets\n\nKEY = secrets.token_hex()\n\ndef app(environ, start): pass\n";
     std::fs::write(folder.path().join("app.py"), text).expect("a file");
-    let arguments = ["build", "--wsgi", "app:app", "--state", &state()];
-    let (code, said) = run(folder.path(), &arguments);
+    let arguments = ["--wsgi", "app:app"];
+    let (code, said) = build(folder.path(), &arguments);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("app.py:3: a random value that is computed at import"), "{said}");
     // A second time, nothing is built.
-    let (code, said) = run(folder.path(), &arguments);
+    let (code, said) = build(folder.path(), &arguments);
     assert_eq!((code, said.contains("building")), (Some(0), false), "{said}");
 }
 

@@ -4,22 +4,31 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
-use super::{Server, root, run};
+use super::{Server, root, run_for};
 
 /// Where the tools and what they built are kept between runs of the tests.
 pub fn state() -> String {
     root().join("target/scripts").display().to_string()
 }
 
+/// A build may install its tools first.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Runs `build`: exit code and what it said.
+pub fn build(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let state = state();
+    std::fs::create_dir_all(&state).expect("a folder");
+    run_for(folder, &[&["build", "--state", &state], arguments].concat(), PATIENCE)
+}
+
 /// The component of an app in `tests/scripts`, or `None` with a message where
 /// the tools cannot be installed. `CI=true` asks for them.
 pub fn component(arguments: &[&str], name: &str) -> Option<String> {
     let output = root().join("target/scripts").join(format!("{name}.wasm")).display().to_string();
-    let state = state();
-    std::fs::create_dir_all(&state).expect("a folder");
-    let all = [&["build"], arguments, &["-o", &output, "--state", &state]].concat();
-    let (code, said) = run(&root().join("tests/scripts"), &all);
+    let all = [arguments, &["-o", &output]].concat();
+    let (code, said) = build(&root().join("tests/scripts"), &all);
     if code == Some(0) {
         return Some(output);
     }
@@ -29,7 +38,8 @@ pub fn component(arguments: &[&str], name: &str) -> Option<String> {
     None
 }
 
-/// Servers by the app that they serve. The last test that uses one ends it.
+/// Servers by the app that they serve. The last test that uses one ends it. Only
+/// one of them may read a server's log: what it waited past is gone.
 type Shared = Mutex<HashMap<String, Weak<Server>>>;
 
 static SERVERS: std::sync::LazyLock<Shared> = std::sync::LazyLock::new(Shared::default);

@@ -43,8 +43,7 @@ pub(super) fn build(
     work: &Path,
 ) -> Result<PathBuf, String> {
     let node = program("node")?;
-    let folder =
-        fs::canonicalize(&recipe.folder).map_err(|error| wrong(&recipe.folder, &error))?;
+    let folder = fs::canonicalize(&recipe.folder).map_err(|error| wrong(&recipe.folder, &error))?;
     let app = folder.join(&recipe.module);
     if !app.is_file() {
         return Err(recipe.wrong("no such file; check the path"));

@@ -152,7 +152,9 @@ fn install(folder: &Path) -> Result<(), String> {
     let made = run(Command::new(python).args(["-m", "venv"]).arg(folder))?;
     if !made.ok {
         let said = last_words(&made.said);
-        return Err(format!("python3 -m venv failed: {said}; apt-get install python3-venv, {mend}"));
+        return Err(format!(
+            "python3 -m venv failed: {said}; apt-get install python3-venv, {mend}"
+        ));
     }
     let mut pip = Command::new(folder.join("bin/pip"));
     pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-input"]).args(TOOLS);

@@ -7,10 +7,10 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 use super::bindings::{Params, Results};
-use crate::build::is_of_scripts;
 use super::host::{self, Host};
 use super::world::{World, not_valid};
 use super::{Engine, Engines};
+use crate::build::is_of_scripts;
 
 /// A page of WebAssembly, in bytes.
 const PAGE: usize = 64 << 10;

@@ -94,11 +94,7 @@ impl Reader<'_> {
             grants.only(schema::GRANTS);
             self.path(&grants, "files")
         });
-        Target::App {
-            path: self.path(section, "app").unwrap_or_default(),
-            reuse,
-            files,
-        }
+        Target::App { path: self.path(section, "app").unwrap_or_default(), reuse, files }
     }
 
     fn files(&self, section: &Section<'_>) -> Target {

@@ -3,7 +3,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { builtinModules, SourceMap } from "node:module";
-import { relative } from "node:path";
+import { relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { componentize } from "@bytecodealliance/componentize-js";
 import esbuild from "esbuild";
@@ -32,6 +32,7 @@ async function bundled() {
       nodePaths: job.packages ? [job.packages] : [],
       absWorkingDir: job.folder,
       sourcemap: "external",
+      metafile: true,
       logLevel: "silent",
     });
   } catch (error) {
@@ -55,7 +56,13 @@ function mended(text) {
   return `the package "${name}" is not there: add it to package.json, and run npm install`;
 }
 
-const { outputFiles } = await bundled();
+const { metafile, outputFiles } = await bundled();
+for (const input of Object.keys(metafile.inputs)) {
+  const path = resolve(job.folder, input);
+  const known = [job.folder, job.work].some((folder) => path.startsWith(`${folder}/`)) || path.includes("/node_modules/");
+  // What is built is kept by the content of the folder.
+  if (!known) fail(`${relative(job.folder, path)} is outside of the app's folder; move it there`);
+}
 const map = new SourceMap(JSON.parse(outputFiles.find((file) => file.path.endsWith(".map")).text));
 const source = outputFiles.find((file) => file.path.endsWith(".js")).text;
 
@@ -79,6 +86,10 @@ try {
 } catch (error) {
   const lines = placed(String(error.message ?? error)).split("\n");
   const own = lines.findIndex((line) => line.includes("while evaluating top-level"));
-  const shown = lines.slice(own < 0 ? 0 : own + 1).filter((line) => !/^(Additionally|Promise rejected|\s+at )/.test(line));
-  fail(`the module failed while it was evaluated\n${shown.slice(0, 12).join("\n")}`);
+  const shown = lines
+    .slice(own < 0 ? 0 : own + 1)
+    .filter((line) => line && !/^(Additionally|Promise rejected|Stack:|\s+at )|@\S*\/adapter\//.test(line))
+    .map((line) => line.replace(/^\S*\/adapter\/\S+ Error: /, ""));
+  const places = shown.slice(1, 12).map((line) => `\n${line}`);
+  fail(places.length > 0 ? `the module failed while it was evaluated\n${shown[0]}${places.join("")}` : shown[0]);
 }

@@ -20,6 +20,8 @@ pub(super) const TOOLS: &[&str] = &["componentize-py==0.25.1", "uv==0.13.9"];
 const PYTHON: &str = "3.14";
 /// The packages that an app names, the first file that is there.
 const REQUIREMENTS: [&str; 2] = ["requirements.txt", "pyproject.toml"];
+/// What a pyproject.toml has that names packages, not settings of tools alone.
+const PROJECT: &[u8] = b"[project]";
 /// What the standard library expects of the system elsewhere: the time zones.
 const ALWAYS: &str = "tzdata";
 
@@ -174,13 +176,17 @@ fn packages(
     place: &Place,
     tools: &Tools,
 ) -> Result<PathBuf, String> {
+    let none = || tools::managed(place.root.join("packages/none"), &[], |_| Ok(()));
     let named = REQUIREMENTS.iter().find_map(|name| {
         files.iter().find(|file| file.name == Path::new(name)).map(|file| (*name, &file.path))
     });
     let Some((name, path)) = named else {
-        return tools::managed(place.root.join("packages/none"), &[], |_| Ok(()));
+        return none();
     };
     let text = fs::read(path).map_err(|error| wrong(path, &error))?;
+    if name == "pyproject.toml" && !text.windows(PROJECT.len()).any(|part| part == PROJECT) {
+        return none();
+    }
     let mut digest = Sha256::new();
     for part in [name.as_bytes(), UV.as_bytes(), PYTHON.as_bytes(), ALWAYS.as_bytes(), &text] {
         digest.update(part.len().to_le_bytes());

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::config::plan::NEVER_FRESH;
 use crate::error::Refusal;
 use crate::files::Files;
-use crate::handler::{Route, reads, with_cache_control};
+use crate::handler::{Handler, Route, reads, with_cache_control};
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::observe::{AccessLog, Visit};
@@ -19,7 +19,7 @@ use crate::peer::Peer;
 use crate::redirect::Transport;
 use crate::request::{Payload, Request};
 use crate::respond::{Asked, ErrorPages, Response, refuse};
-use crate::router::{Miss, Router};
+use crate::router::{Found, Miss, Router};
 use crate::tenant::Tenant;
 use crate::wasm::{App, Component};
 pub(crate) use load::{ForFiles, load};
@@ -40,7 +40,7 @@ pub(crate) struct TenantSite {
     pub(crate) tenant: Arc<Tenant>,
     /// Static files that are looked up before the routes.
     front: Option<Files>,
-    router: Router<Route>,
+    router: Router<Arc<Route>>,
     error_pages: ErrorPages,
     transport: Transport,
     /// Its hosts, and each route with what answers it, for people.
@@ -64,26 +64,42 @@ struct AppKey {
     files: Option<PathBuf>,
 }
 
+/// How far a request came without waiting.
+pub(crate) enum Step {
+    Answered(Response),
+    Run(Run),
+}
+
+/// A request that an app answers.
+pub(crate) struct Run {
+    site: Arc<TenantSite>,
+    route: Arc<Route>,
+    app: Arc<App>,
+    found: Found,
+}
+
 impl Site {
-    /// Answers a request.
-    pub(crate) async fn answer(
+    /// Answers a request, or finds the app that does.
+    pub(crate) fn answer(
         &self,
-        request: &Arc<Request>,
-        payload: Payload,
+        request: &Request,
         peer: &Peer,
         asked: &Asked,
         visit: &mut Visit,
-    ) -> Response {
+    ) -> Step {
         let site = match self.tenant_of(request, peer) {
             Ok(site) => site,
-            Err(refusal) => return refuse(&refusal, asked, visit, &ErrorPages::default()),
+            Err(refusal) => {
+                return Step::Answered(refuse(&refusal, asked, visit, &ErrorPages::default()));
+            }
         };
         visit.tenant = Some(site.tenant.clone());
-        let answer = match site.answer(request, payload, asked, visit).await {
-            Ok(response) => response,
+        let answer = match site.answer(request, asked, visit) {
+            Ok(Step::Answered(response)) => response,
+            Ok(run) => return run,
             Err(refusal) => refuse(&refusal, asked, visit, &site.error_pages),
         };
-        site.transport.with_hsts(answer, request)
+        Step::Answered(site.transport.with_hsts(answer, request))
     }
 
     /// The tenant that a request is for.
@@ -103,30 +119,63 @@ impl Site {
 }
 
 impl TenantSite {
-    async fn answer(
-        &self,
-        request: &Arc<Request>,
-        payload: Payload,
+    fn answer(
+        self: &Arc<Self>,
+        request: &Request,
         asked: &Asked,
         visit: &mut Visit,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Step, Refusal> {
         let tenant = &self.tenant;
         request.check_size(&tenant.limits)?;
         tenant.check_rate(request.remote.ip())?;
         if let Some(answer) = self.transport.to_tls(request) {
-            return Ok(answer);
+            return Ok(Step::Answered(answer));
         }
         if let Some(front) = self.front.as_ref().filter(|_| reads(&request.method))
             && let Some(response) = front.answer(&request.path, request)?
         {
-            return Ok(with_cache_control(response, &NEVER_FRESH));
+            return Ok(Step::Answered(with_cache_control(response, &NEVER_FRESH)));
         }
         let (route, found) = self.router.find(&request.path, &request.method)?;
         visit.route = Some(route.name.clone());
-        let answer = route.answer(request, payload, found, tenant).await;
+        let answer = match &route.handler {
+            Handler::App(app) => {
+                let (site, route, app) = (self.clone(), route.clone(), app.clone());
+                return Ok(Step::Run(Run { site, route, app, found }));
+            }
+            Handler::Files(files) => Route::file(files, request, &found),
+            Handler::Redirect(redirect) => Ok(redirect.answer(request, &found)),
+        };
+        Ok(Step::Answered(self.of_route(route, answer, asked, visit)))
+    }
+
+    /// A route's answer, or the page for what went wrong.
+    fn of_route(
+        &self,
+        route: &Route,
+        answer: Result<Response, Refusal>,
+        asked: &Asked,
+        visit: &Visit,
+    ) -> Response {
         let answer =
             answer.unwrap_or_else(|refusal| refuse(&refusal, asked, visit, &self.error_pages));
-        Ok(route.with_headers(answer))
+        route.with_headers(answer)
+    }
+}
+
+impl Run {
+    /// Runs the app.
+    pub(crate) async fn answer(
+        self,
+        request: &Arc<Request>,
+        payload: Payload,
+        asked: &Asked,
+        visit: &mut Visit,
+    ) -> Response {
+        let Run { site, route, app, found } = self;
+        let answer = route.of_app(&app, request, payload, found, &site.tenant).await;
+        let answer = site.of_route(&route, answer, asked, visit);
+        site.transport.with_hsts(answer, request)
     }
 }
 

@@ -124,7 +124,7 @@ impl Loader<'_> {
                 encoders: route.compress.then(|| self.shared.encoders.clone()),
                 etag: route.etag,
             };
-            router.add(&route.pattern, route.methods.clone(), target);
+            router.add(&route.pattern, route.methods.clone(), Arc::new(target));
         }
         let front = plan.front.clone().map(StaticPlan::new);
         let front = front.and_then(|plan| self.files(&plan, true, "--static"));

@@ -1,6 +1,7 @@
 //! A server to test, and a client that hides nothing of what is sent.
 
 pub mod process;
+pub mod scripts;
 pub mod tls;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -107,8 +108,8 @@ impl Server {
             match line.strip_prefix("listening on ") {
                 Some(address) => server.listening.push(address.to_owned()),
                 None => {
-                    assert!(line.contains(" WARN "), "{line}");
-                    server.warnings.push(line);
+                    assert!(line.contains(" WARN ") || line.contains(" INFO "), "{line}");
+                    server.warnings.extend(Some(line).filter(|line| line.contains(" WARN ")));
                 }
             }
         }
@@ -177,7 +178,11 @@ impl Drop for Server {
 }
 
 fn wait(child: &mut Child) -> ExitStatus {
-    let deadline = Instant::now() + PATIENCE;
+    wait_for_end(child, PATIENCE)
+}
+
+fn wait_for_end(child: &mut Child, patience: Duration) -> ExitStatus {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(status) = child.try_wait().expect("the process can be asked") {
             return status;
@@ -189,12 +194,21 @@ fn wait(child: &mut Child) -> ExitStatus {
 
 /// Runs the binary to its end: exit code and standard error.
 pub fn run(directory: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
+    run_for(directory, arguments, PATIENCE)
+}
+
+/// The same for what may take longer.
+pub fn run_for(
+    directory: &std::path::Path,
+    arguments: &[&str],
+    patience: Duration,
+) -> (Option<i32>, String) {
     let mut command = Command::new(BINARY);
     keep_state(&mut command);
     command.args(arguments).current_dir(directory);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("the server starts");
-    let status = wait(&mut child);
+    let status = wait_for_end(&mut child, patience);
     let output = child.wait_with_output().expect("the output can be read");
     let text = [output.stdout, output.stderr].concat();
     (status.code(), String::from_utf8_lossy(&text).into_owned())

@@ -221,7 +221,9 @@ impl Bound {
     pub async fn serve(self, stop: impl Future<Output = Stop>) {
         upgrade::say_serving(self.listeners.parent());
         let _watching = self.shared.source.watch().then(|| watch::start(&self.shared));
+        let retiring = tokio::spawn(self.shared.library.clone().retire_idle());
         server::serve(self.listeners, self.tls, self.shared.clone(), stop).await;
+        retiring.abort();
         for site in &self.shared.site.load().tenants {
             tracing::info!("tenant {}: {}", site.tenant.name, site.tenant.totals);
         }

@@ -1,15 +1,21 @@
 //! The command line.
 
+mod build;
+
 use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
+use build::Build;
+
+use crate::build::{Kind, Recipe};
 use crate::config::{Config, DEFAULT_ADDRESS, Mount, Overrides, Source, TlsSource};
 use crate::limits::Limits;
 use crate::limits::keys::KEYS;
 use crate::units::{Bytes, Span};
-use crate::wasm::Compilation;
+use crate::wasm::{Compilation, EngineKind};
 
 /// Serves WebAssembly handlers and static files.
 ///
@@ -38,11 +44,13 @@ enum Action {
     Routes(Written),
     /// Print the JSON schema of the configuration file.
     Schema,
+    /// Build a component from an app in Python or JavaScript.
+    Build(Build),
     /// Compile the component of standard input, for the server that starts it.
     #[command(hide = true)]
     Compile {
-        #[arg(long)]
-        concurrent: bool,
+        #[arg(long, value_parser = EngineKind::named)]
+        engine: EngineKind,
         #[arg(long)]
         patient: bool,
         #[arg(long)]
@@ -75,6 +83,16 @@ struct Serve {
     /// Serve a component at PREFIX and below, by default at /. Repeatable.
     #[arg(long = "app", value_name = "[PREFIX=]FILE", value_parser = mount)]
     apps: Vec<Mount>,
+    /// Build a Python app of WSGI as a component, and serve it at PREFIX. Repeatable.
+    #[arg(long, value_name = "[PREFIX=][FOLDER/]MODULE:APP")]
+    wsgi: Vec<String>,
+    /// The same of ASGI.
+    #[arg(long, value_name = "[PREFIX=][FOLDER/]MODULE:APP")]
+    asgi: Vec<String>,
+    /// Ask Python apps for PATH while building, so that what they make at first
+    /// use is in the component. Repeatable.
+    #[arg(long, value_name = "PATH")]
+    warm: Vec<String>,
     /// Serve every NAME.wasm in DIR at /NAME and below.
     #[arg(long, value_name = "DIR", env = "MYWEB_HANDLERS")]
     handlers: Option<PathBuf>,
@@ -88,7 +106,7 @@ struct Serve {
     /// Serve the tenants of a configuration file. ./myweb.toml is found by itself
     /// when nothing else is said.
     #[arg(long, value_name = "FILE", env = "MYWEB_CONFIG",
-          conflicts_with_all = ["apps", "handlers", "statics", "files", "reuse"])]
+          conflicts_with_all = ["apps", "wsgi", "asgi", "handlers", "statics", "files", "reuse"])]
     config: Option<PathBuf>,
     /// Listen here, or at unix:PATH, or where systemd says; port 0 picks a free one
     /// [default: 127.0.0.1:7788]
@@ -99,8 +117,9 @@ struct Serve {
     #[arg(long, value_name = "CERT,KEY|self-signed", env = "MYWEB_TLS", value_parser = tls)]
     tls: Option<TlsSource>,
     /// Let an instance serve N requests, one after the other. 1 is a fresh
-    /// instance for every request, the default; more is faster, and isolates
-    /// requests of the same app less.
+    /// instance for every request, the default, but for apps in Python and
+    /// JavaScript (1000); more is faster, and isolates requests of the same app
+    /// less.
     #[arg(long, value_name = "N", env = "MYWEB_REUSE",
           value_parser = clap::value_parser!(u32).range(1..))]
     reuse: Option<u32>,
@@ -108,7 +127,7 @@ struct Serve {
     /// leaves the old one.
     #[arg(long, env = "MYWEB_WATCH", value_parser = BoolishValueParser::new())]
     watch: bool,
-    /// Keep compiled components in DIR
+    /// Keep what is built and compiled in DIR
     /// [default: $XDG_CACHE_HOME/myweb, or ~/.cache/myweb]
     #[arg(long, value_name = "DIR", env = "MYWEB_STATE")]
     state: Option<PathBuf>,
@@ -123,6 +142,8 @@ Examples:
   myweb-run --app /blog=blog.wasm --app /=site.wasm --static /assets=public
   myweb-run --handlers guests                       every NAME.wasm at /NAME
   myweb-run --app hello.wasm --watch                reload when it is built again
+  myweb-run --wsgi app:app                          build a Python WSGI app and serve it
+  myweb-run build app.js -o app.wasm                a component from JavaScript
   myweb-run --config myweb.toml                     tenants, hosts, routes and limits
 
 Sizes are written 512, 64KiB, 10MiB; durations 250ms, 10s, 2m; rates 200/s, 10/m.";
@@ -138,6 +159,16 @@ pub enum Invocation {
     Routes(Source),
     /// Print the schema of the file.
     Schema,
+    /// Build a component.
+    Build {
+        /// From this.
+        recipe: Recipe,
+        /// What is built is kept here; if left out, in the user's directory of
+        /// caches.
+        state: Option<PathBuf>,
+        /// The component's file.
+        output: PathBuf,
+    },
     /// Compile a component.
     Compile(Compilation),
 }
@@ -152,13 +183,22 @@ impl Invocation {
             Some(Action::Check(written)) => Invocation::Check(written.into()),
             Some(Action::Routes(written)) => Invocation::Routes(written.into()),
             Some(Action::Schema) => Invocation::Schema,
-            Some(Action::Compile { concurrent, patient, time, memory }) => {
+            Some(Action::Build(build)) => build.invocation().unwrap_or_else(|why| wrong(&why)),
+            Some(Action::Compile { engine, patient, time, memory }) => {
                 let (time, memory) = (time.0, memory.0);
-                Invocation::Compile(Compilation { concurrent, time, memory, patient })
+                Invocation::Compile(Compilation { engine, time, memory, patient })
             }
-            None => Invocation::Serve(cli.serve.source(limits_of(&matches))),
+            None => {
+                let source = cli.serve.source(limits_of(&matches));
+                Invocation::Serve(source.unwrap_or_else(|why| wrong(&why)))
+            }
         }
     }
+}
+
+/// Ends the process: the command line is wrong.
+fn wrong(why: &str) -> ! {
+    command().error(ErrorKind::ValueValidation, why).exit()
 }
 
 /// The command, with a flag for every limit.
@@ -191,22 +231,43 @@ fn limits_of(matches: &ArgMatches) -> Vec<(&'static str, String)> {
 }
 
 impl Serve {
-    fn source(self, limits: Vec<(&'static str, String)>) -> Source {
-        let nothing = self.apps.is_empty() && self.statics.is_empty() && self.handlers.is_none();
+    fn source(self, limits: Vec<(&'static str, String)>) -> Result<Source, String> {
+        let (scripts, apps): (Vec<Mount>, Vec<Mount>) =
+            self.apps.into_iter().partition(|mount| Recipe::is_javascript(&mount.path));
+        let scripts = scripts.into_iter().map(|Mount { prefix, path }| {
+            let recipe = Recipe::javascript(&path);
+            Ok((prefix, recipe))
+        });
+        let python = |kind, texts: Vec<String>| {
+            let warm = self.warm.clone();
+            texts.into_iter().map(move |text| {
+                let Mount { prefix, path } = mount(&text)?;
+                let target = path.to_string_lossy();
+                Ok((prefix, Recipe::python(kind, &target, warm.clone())?))
+            })
+        };
+        let recipes = scripts.chain(python(Kind::Wsgi, self.wsgi));
+        let recipes = recipes.chain(python(Kind::Asgi, self.asgi));
+        let recipes: Vec<(String, Recipe)> = recipes.collect::<Result<_, String>>()?;
+        let nothing = apps.is_empty()
+            && recipes.is_empty()
+            && self.statics.is_empty()
+            && self.handlers.is_none();
         let found = Some(PathBuf::from(FILE)).filter(|file| nothing && Path::exists(file));
         if let Some(path) = self.config.or(found) {
             let self_signed = self.tls == Some(TlsSource::SelfSigned);
             let overrides = Overrides { listen: self.addr, self_signed, state: self.state, limits };
-            return Source::File { path, overrides, watch: self.watch };
+            return Ok(Source::File { path, overrides, watch: self.watch });
         }
         let mut config = Config {
             listen: self.addr.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned()),
             tls: self.tls,
-            apps: self.apps,
+            apps,
+            recipes,
             handlers: self.handlers,
             statics: self.statics,
             files: self.files,
-            reuse: self.reuse.unwrap_or(1),
+            reuse: self.reuse,
             watch: self.watch,
             state: self.state,
             limits: Limits::default(),
@@ -217,7 +278,7 @@ impl Serve {
             // The parser has checked it.
             let _ = key.set(&mut config.limits, text);
         }
-        config.into()
+        Ok(config.into())
     }
 }
 

@@ -11,6 +11,7 @@ mod schema;
 
 use std::path::{Path, PathBuf};
 
+use crate::build::Recipe;
 use crate::error::{StartError, explain};
 pub use file::Overrides;
 pub use flags::{Config, Mount, TlsSource};
@@ -57,7 +58,11 @@ impl Source {
             Source::Config(config) => {
                 let html = Some(PathBuf::from(HTML)).filter(|path| path.is_dir());
                 let names = config.handlers.as_deref().map(component_names).transpose()?;
-                flags::resolve(config, &names.unwrap_or_default(), html)
+                let recipes = config.recipes.iter();
+                let built = recipes.map(|(_, recipe)| recipe.component(config.state.as_deref()));
+                let built: Result<Vec<PathBuf>, String> = built.collect();
+                let built = built.map_err(StartError::Build)?;
+                flags::resolve(config, &built, &names.unwrap_or_default(), html)
             }
             Source::File { path, overrides, .. } => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
@@ -65,6 +70,15 @@ impl Source {
                 })?;
                 file::read(path, &text, overrides).map_err(StartError::Config)
             }
+        }
+    }
+
+    /// The apps that are built, with the paths that they answer, and where what is
+    /// built is kept, if that is said.
+    pub(crate) fn recipes(&self) -> (&[(String, Recipe)], Option<&Path>) {
+        match self {
+            Source::Config(config) => (&config.recipes, config.state.as_deref()),
+            Source::File { .. } => (&[], None),
         }
     }
 

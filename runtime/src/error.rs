@@ -16,7 +16,7 @@ pub enum StartError {
     Config(Vec<String>),
     /// There is nothing to serve.
     #[error(
-        "nothing to serve: name a component with --app FILE, a directory of them with --handlers DIR, or static files with --static DIR"
+        "nothing to serve: name a component with --app FILE, a Python app with --wsgi MODULE:APP, a directory of them with --handlers DIR, or static files with --static DIR"
     )]
     Nothing,
     /// A component cannot be used.
@@ -43,6 +43,9 @@ pub enum StartError {
         /// What is wrong with it, and the mend.
         why: String,
     },
+    /// An app could not be built.
+    #[error("{0}")]
+    Build(String),
     /// The machine does not give what the limits ask for.
     #[error("the engine did not start: {0}")]
     Engine(String),

@@ -38,6 +38,7 @@
 //!
 //! The modules, in the order in which a start and then a request meet them:
 
+pub mod build;
 pub mod cli;
 pub mod config;
 mod units;
@@ -81,4 +82,4 @@ pub use observe::{LogThread, Sink};
 pub use server::Stop;
 pub use units::Rate;
 pub use upgrade::Handover;
-pub use wasm::{Compilation, REFUSED, compile, this_program};
+pub use wasm::{Compilation, EngineKind, REFUSED, compile, this_program};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use myweb_run::build::build;
 use myweb_run::cli::Invocation;
 use myweb_run::config::json_schema;
 use myweb_run::{
@@ -28,6 +29,11 @@ fn main() -> ExitCode {
             Ok(())
         }
         Invocation::Compile(compilation) => return compile(&compilation),
+        Invocation::Build { recipe, state, output } => {
+            // Its progress, and what it warns of.
+            tracing_subscriber::fmt().without_time().with_target(false).with_writer(stderr).init();
+            build(&recipe, state.as_deref(), &output).map_err(anyhow::Error::msg)
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

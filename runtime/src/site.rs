@@ -61,7 +61,7 @@ struct AppKey {
     stamp: Stamp,
     tenant: String,
     limits: Limits,
-    reuse: u32,
+    reuse: Option<u32>,
     files: Option<PathBuf>,
 }
 

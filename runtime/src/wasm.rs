@@ -46,7 +46,6 @@ pub(crate) use mounted::Mounted;
 use pool::Pools;
 use source::Identity;
 pub(crate) use source::{Source, Stamp};
-use world::World;
 
 /// Linear memories, tables and core modules that one component may have.
 const MEMORIES: u32 = 2;
@@ -57,21 +56,61 @@ const TABLE_ELEMENTS: usize = 20_000;
 /// What stays resident of a slot that is given back, in bytes. Measured with
 /// `cargo xtask bench hello`: less costs page faults, more costs clearing.
 const MEMORY_KEPT: usize = 256 << 10;
-/// A fiber's stack, in bytes: wasmtime lets guests use half of it, the rest is
-/// for what they call.
+/// A fiber's stack, in bytes: guests may use half of it, the rest is for what
+/// they call.
 const STACK: usize = 1 << 20;
+/// The same for interpreters: below 1 MiB, Python's recursion limit comes after
+/// the stack's end, and it traps in place of raising.
+const DEEP_STACK: usize = 4 << 20;
 /// Slots whose memory is given back in one system call.
 const GIVEN_BACK_TOGETHER: usize = 16;
 const STACK_KEPT: usize = 32 << 10;
 
-/// What all components share: an engine, and a second one for those that need
-/// the component model's streams and futures, which the others would pay for.
+/// What a component needs of its engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EngineKind {
+    /// What all have.
+    Plain,
+    /// The component model's streams and futures, which the others would pay for.
+    Concurrent,
+    /// A deep stack, for interpreters, which recurse. Stacks are in nobody's limit
+    /// of memory, so not every guest has such a one.
+    Deep,
+}
+
+impl EngineKind {
+    /// The kind of that name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn named(name: &str) -> Result<EngineKind, String> {
+        let all = [EngineKind::Plain, EngineKind::Concurrent, EngineKind::Deep];
+        let named = all.into_iter().find(|kind| kind.name() == name);
+        named.ok_or_else(|| format!("there is no engine {name:?}"))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            EngineKind::Plain => "plain",
+            EngineKind::Concurrent => "concurrent",
+            EngineKind::Deep => "deep",
+        }
+    }
+
+    fn is_concurrent(self) -> bool {
+        self == EngineKind::Concurrent
+    }
+}
+
+/// What all components share: an engine of each kind.
 pub(crate) struct Engines {
     limits: Limits,
     background: Arc<Background>,
     plain: Arc<Engine>,
     /// Made when the first component needs it.
     concurrent: Mutex<Option<Arc<Engine>>>,
+    /// Made when the first component needs it.
+    deep: Mutex<Option<Arc<Engine>>>,
 }
 
 /// What the components of an engine share.
@@ -82,8 +121,7 @@ struct Engine {
     pools: Pools,
     /// What components may import.
     linker: Linker<Host>,
-    /// Whether it has the component model's streams and futures.
-    concurrent: bool,
+    kind: EngineKind,
     /// What compiled code depends on beside the component.
     digest: [u8; 32],
 }
@@ -97,43 +135,57 @@ impl Engines {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let background = Background::start(threads).map_err(thread_failed);
         let background = Arc::new(background.map_err(StartError::Engine)?);
-        let plain = Engine::new(limits, false, &background).map_err(StartError::Engine)?;
+        let plain = Engine::new(limits, EngineKind::Plain, &background);
+        let plain = plain.map_err(StartError::Engine)?;
         let limits = limits.clone();
-        Ok(Arc::new(Engines { limits, background, plain, concurrent: Mutex::default() }))
+        let (concurrent, deep) = Default::default();
+        Ok(Arc::new(Engines { limits, background, plain, concurrent, deep }))
     }
 
-    /// The engine for the components of a world.
-    fn of(&self, world: World) -> Result<Arc<Engine>, String> {
-        if world != World::Service {
-            return Ok(self.plain.clone());
-        }
-        let mut concurrent = self.concurrent.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(engine) = &*concurrent {
+    /// The engine of a kind.
+    fn of(&self, kind: EngineKind) -> Result<Arc<Engine>, String> {
+        let engine = match kind {
+            EngineKind::Plain => return Ok(self.plain.clone()),
+            EngineKind::Concurrent => &self.concurrent,
+            EngineKind::Deep => &self.deep,
+        };
+        let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = &*engine {
             return Ok(engine.clone());
         }
-        let engine = Engine::new(&self.limits, true, &self.background)?;
-        Ok(concurrent.insert(engine).clone())
+        let new = Engine::new(&self.limits, kind, &self.background)?;
+        Ok(engine.insert(new).clone())
+    }
+
+    /// Drops the instances that have waited for a request for long.
+    fn retire_idle(&self) {
+        let made = [&self.concurrent, &self.deep]
+            .map(|engine| engine.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        for engine in made.iter().flatten().chain([&self.plain]) {
+            engine.pools.retire_idle();
+        }
     }
 }
 
 impl Engine {
     fn new(
         limits: &Limits,
-        concurrent: bool,
+        kind: EngineKind,
         background: &Arc<Background>,
     ) -> Result<Arc<Engine>, String> {
-        let mut settings = settings(concurrent);
+        let mut settings = settings(kind);
         settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
         let wasm = wasmtime::Engine::new(&settings)
             .map_err(|error| format!("{error:#}; lower --instances or --max-memory"))?;
-        let linker = host::link(&wasm, concurrent).map_err(|error| format!("{error:#}"))?;
+        let linker =
+            host::link(&wasm, kind.is_concurrent()).map_err(|error| format!("{error:#}"))?;
         Ok(Arc::new(Engine {
             clock: EpochClock::start(wasm.clone()).map_err(thread_failed)?,
             background: background.clone(),
             pools: Pools::default(),
             linker,
-            concurrent,
-            digest: digest(&wasm),
+            kind,
+            digest: digest(&wasm, kind),
             wasm,
         }))
     }
@@ -146,7 +198,7 @@ impl Engine {
 
 /// A digest of what compiled code depends on beside the component: the versions
 /// and settings of the compiler, the processor, and this server's own version.
-fn digest(engine: &wasmtime::Engine) -> [u8; 32] {
+fn digest(engine: &wasmtime::Engine, kind: EngineKind) -> [u8; 32] {
     struct Sha(Sha256);
     impl Hasher for Sha {
         fn write(&mut self, bytes: &[u8]) {
@@ -159,6 +211,7 @@ fn digest(engine: &wasmtime::Engine) -> [u8; 32] {
     let mut sha = Sha(Sha256::new());
     env!("CARGO_PKG_VERSION").hash(&mut sha);
     engine.precompile_compatibility_hash().hash(&mut sha);
+    kind.name().hash(&mut sha);
     sha.0.finalize().into()
 }
 
@@ -170,7 +223,9 @@ fn thread_failed(error: std::io::Error) -> String {
 /// the elision of bounds checks and the clearing of slots rely
 /// (CVE-2026-34988), and so is `signals_based_traps`, which carries the
 /// mitigations against Spectre.
-fn settings(concurrent: bool) -> Config {
+fn settings(kind: EngineKind) -> Config {
+    let concurrent = kind.is_concurrent();
+    let stack = if kind == EngineKind::Deep { DEEP_STACK } else { STACK };
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -180,7 +235,8 @@ fn settings(concurrent: bool) -> Config {
         .wasm_relaxed_simd(false)
         .epoch_interruption(true)
         .async_stack_zeroing(true)
-        .async_stack_size(STACK)
+        .async_stack_size(stack)
+        .max_wasm_stack(stack / 2)
         .memory_init_cow(true)
         .generate_address_map(true);
     // The version of the settings is part of what a compiled component is for.

@@ -4,6 +4,7 @@
 mod density;
 mod deployed;
 mod isolation;
+mod languages;
 mod load;
 mod open_loop;
 mod peers;
@@ -91,6 +92,14 @@ pub(crate) fn components() -> Result<()> {
     let group = Group::measure(&peers::components(&site), &[])?;
     report::show(&[group], "components")?;
     streams::run(&site, ROUNDS)
+}
+
+/// `cargo xtask bench languages`: Python and JavaScript beside servers that run
+/// them outside of a sandbox.
+pub(crate) fn languages() -> Result<()> {
+    needs(&["wrk", "python3", "node", "npm"])?;
+    run("cargo", &["build", "--release", "--package", "myweb-run"])?;
+    languages::run_all()
 }
 
 /// Tells which programs are missing.

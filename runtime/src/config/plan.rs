@@ -113,8 +113,9 @@ pub(crate) struct RoutePlan {
 /// What answers a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// A component, how many requests one instance serves, and its files.
-    App { path: PathBuf, reuse: u32, files: Option<PathBuf> },
+    /// A component, how many requests one instance serves, if that is said, and
+    /// its files.
+    App { path: PathBuf, reuse: Option<u32>, files: Option<PathBuf> },
     /// A directory of static files.
     Files(StaticPlan),
     /// Another address.
@@ -188,8 +189,8 @@ impl Plan {
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Target::App { path, reuse: 1, .. } => write!(f, "{}", path.display()),
-            Target::App { path, reuse, .. } => {
+            Target::App { path, reuse: None | Some(1), .. } => write!(f, "{}", path.display()),
+            Target::App { path, reuse: Some(reuse), .. } => {
                 write!(f, "{}, reused {reuse} times", path.display())
             }
             Target::Files(files) => write!(f, "files in {}", files.path.display()),

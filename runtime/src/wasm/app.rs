@@ -29,14 +29,16 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Mounts a component. `reuse` is how many requests one instance serves.
+    /// Mounts a component. `reuse` is how many requests one instance serves, if
+    /// that is said.
     pub(crate) fn new(
         component: Arc<Component>,
         limits: Arc<Limits>,
         files: GrantedFiles,
-        reuse: u32,
+        reuse: Option<u32>,
         tenant: Arc<Tenant>,
     ) -> App {
+        let reuse = reuse.unwrap_or(component.usual_reuse);
         let pool = component.engine.pools.add(Pool::new(reuse, tenant.clone()));
         App { component, tenant, limits, files, pool }
     }

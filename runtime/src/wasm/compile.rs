@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 
+use super::EngineKind;
 use super::world::not_valid;
 use crate::limits::Limits;
 use crate::units::{Bytes, Span};
@@ -33,8 +34,8 @@ const BY_CLOCK: u32 = 4;
 /// What a compiling process is told.
 #[derive(Clone, Debug)]
 pub struct Compilation {
-    /// For the engine with the component model's streams and futures.
-    pub concurrent: bool,
+    /// The kind of the engine that runs it.
+    pub engine: EngineKind,
     /// CPU time.
     pub time: Duration,
     /// Address space, in bytes.
@@ -69,7 +70,7 @@ impl Compiler {
     pub(super) fn compile(
         &self,
         engine: &wasmtime::Engine,
-        concurrent: bool,
+        kind: EngineKind,
         component: &[u8],
     ) -> Result<Vec<u8>, String> {
         let Some(program) = &self.program else {
@@ -79,7 +80,7 @@ impl Compiler {
         let mut command = Command::new(program);
         command
             .arg("compile")
-            .args(concurrent.then_some("--concurrent"))
+            .args(["--engine", kind.name()])
             .args(self.serving.load(Relaxed).then_some("--patient"))
             .args(["--time", &Span(self.time).to_string()])
             .args(["--memory", &Bytes(self.memory).to_string()])
@@ -192,7 +193,7 @@ pub fn compile(compilation: &Compilation) -> Result<Vec<u8>, String> {
     restrain(compilation);
     let mut component = Vec::new();
     io::stdin().lock().read_to_end(&mut component).map_err(|error| error.to_string())?;
-    let engine = wasmtime::Engine::new(&super::settings(compilation.concurrent));
+    let engine = wasmtime::Engine::new(&super::settings(compilation.engine));
     let compiled = engine.and_then(|engine| engine.precompile_component(&component));
     compiled.map_err(|error| format!("{error:#}"))
 }

@@ -172,6 +172,13 @@ impl MemoryLimit {
         self.request = Some(request.clone());
     }
 
+    /// Whether most of what an instance may have is taken: memory of WebAssembly
+    /// never shrinks, and the next request may need some. Garbage collectors of
+    /// guests are in no hurry (docs/architecture.md).
+    pub(super) fn is_high(&self) -> bool {
+        self.taken.bytes() > self.most / 4 * 3
+    }
+
     pub(super) fn refused(&self) -> Option<Refused> {
         self.refused
     }

@@ -59,6 +59,9 @@ const REMEMBERED: u32 = 10;
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(600);
 
+/// How often it is looked for instances that wait for long.
+const RETIRING: Duration = Duration::from_secs(10);
+
 /// What is known of a component that is to be loaded.
 pub(super) enum Found {
     Loaded(Arc<Component>),
@@ -100,6 +103,16 @@ impl Library {
     /// From now on requests are answered.
     pub(crate) fn serve(&self) {
         self.compiler.serve();
+    }
+
+    /// Drops, again and again, the instances that have waited for a request for
+    /// long.
+    pub(crate) async fn retire_idle(self: Arc<Self>) {
+        let mut turns = tokio::time::interval(RETIRING);
+        loop {
+            turns.tick().await;
+            self.engines.retire_idle();
+        }
     }
 
     /// Loads a component, here and now.
@@ -166,7 +179,7 @@ impl Library {
             return Ok(Some(component));
         }
         let Some(cache) = &self.cache else { return Ok(None) };
-        let engine = self.engines.of(identity.world)?;
+        let engine = self.engines.of(identity.engine())?;
         let Some(code) = cache.find(&engine.wasm, &engine.entry(identity))? else {
             return Ok(None);
         };
@@ -195,8 +208,8 @@ impl Library {
     }
 
     fn compile_now(&self, identity: &Identity, bytes: &[u8]) -> Result<Arc<Component>, String> {
-        let engine = self.engines.of(identity.world)?;
-        let compiled = self.compiler.compile(&engine.wasm, engine.concurrent, bytes)?;
+        let engine = self.engines.of(identity.engine())?;
+        let compiled = self.compiler.compile(&engine.wasm, engine.kind, bytes)?;
         let component = self.loaded(identity, Code::of(&engine.wasm, &compiled)?)?;
         if let Some(cache) = &self.cache
             && let Err(error) = cache.keep(&engine.entry(identity), &compiled)
@@ -215,7 +228,7 @@ impl Library {
     }
 
     fn loaded(&self, identity: &Identity, code: Code) -> Result<Arc<Component>, String> {
-        let engine = self.engines.of(identity.world)?;
+        let engine = self.engines.of(identity.engine())?;
         let component = Arc::new(Component::new(engine, identity, code)?);
         let mut held = lock(&self.held);
         let entry = held

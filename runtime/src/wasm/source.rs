@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
+use super::EngineKind;
 use super::component::check_kind;
 use super::world::World;
+use crate::build::is_of_scripts;
 use crate::error::explain;
 use crate::units::Bytes;
 
@@ -39,6 +41,19 @@ pub(crate) struct Identity {
     pub(super) world: World,
     /// The export that answers requests.
     pub(super) export: String,
+    /// Whether it holds an interpreter.
+    pub(super) scripts: bool,
+}
+
+impl Identity {
+    /// The kind of the engine that runs it.
+    pub(super) fn engine(&self) -> EngineKind {
+        match self.world {
+            World::Service => EngineKind::Concurrent,
+            _ if self.scripts => EngineKind::Deep,
+            _ => EngineKind::Plain,
+        }
+    }
 }
 
 impl Source {
@@ -82,7 +97,8 @@ impl Source {
         }
         check_kind(&bytes)?;
         let (world, export) = World::of(&bytes)?;
-        let identity = Arc::new(Identity { content, world, export });
+        let identity =
+            Arc::new(Identity { content, world, export, scripts: is_of_scripts(&bytes) });
         Ok((known.insert(identity).clone(), bytes))
     }
 }

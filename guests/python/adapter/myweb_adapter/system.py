@@ -42,6 +42,7 @@ def install():
     threading._start_joinable_thread = _no_thread
     sys.modules["_thread"].start_new_thread = _no_thread
     socket.socket.__init__ = _no_socket
+    socket.getaddrinfo = _no_address
     importer.after("concurrent.futures.thread", _inline_pool)
     importer.after("anyio._backends._asyncio", _inline_anyio)
 
@@ -99,6 +100,11 @@ def _no_thread(*_, **__):
 
 def _no_socket(self, *_, **__):
     raise PermissionError(errno.EPERM, "a sandboxed app has no sockets")
+
+
+def _no_address(*_, **__):
+    # Who connects looks for the address first.
+    raise socket.gaierror(socket.EAI_FAIL, "a sandboxed app has no sockets")
 
 
 def _inline_pool(module):

@@ -2,10 +2,13 @@
 //! Beside each attack a well-behaved app of the same server is asked, and must
 //! answer as if nothing were.
 
+mod cache;
+mod compile;
 pub mod component;
 mod cpu;
 mod host_calls;
 mod isolation;
+mod many;
 mod streams;
 
 use std::fs;

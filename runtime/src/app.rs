@@ -6,6 +6,7 @@ mod started;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
@@ -20,12 +21,13 @@ use crate::limits::Limits;
 use crate::machine;
 use crate::observe::Logs;
 use crate::server::{self, Stop, listen::Listeners};
-use crate::site::{self, Common, Site};
+use crate::site::{self, Common, Eager, Site};
+use crate::state::{self, State};
 use crate::tenant::Budget;
 use crate::tls::{self, CurrentCertificates};
 use crate::units::Bytes;
 use crate::upgrade::{self, Handover};
-use crate::wasm::Engines;
+use crate::wasm::{Compiler, Engines, Library};
 use crate::watch;
 pub(crate) use answering::Answering;
 use ids::RequestIds;
@@ -77,7 +79,7 @@ pub(crate) struct Shared {
     /// What it was started with, as it was written.
     pub(crate) started: Started,
     certificates: CurrentCertificates,
-    engines: Arc<Engines>,
+    library: Arc<Library>,
     logs: Logs,
     common: Common,
     pub(crate) site: ArcSwap<Site>,
@@ -94,24 +96,42 @@ impl MyWeb {
     /// [`Config`]: crate::Config
     pub fn build(source: impl Into<Source>) -> Result<MyWeb, StartError> {
         let logs = Logs::start().map_err(|error| StartError::Engine(error.to_string()))?;
-        MyWeb::build_with_logs(source, logs)
+        MyWeb::build_with_logs(source, logs, None)
     }
 
-    /// Does the same for its errors alone: nothing is written, nor made. The
-    /// routes that there would be.
+    /// Does the same for its errors alone, with all components loaded, also if they
+    /// are many: nothing is written but what is compiled. The routes that there
+    /// would be.
     ///
     /// # Errors
     /// As [`MyWeb::build`].
-    pub fn check(source: impl Into<Source>) -> Result<Routes, StartError> {
-        Ok(MyWeb::build_with_logs(source, Logs::dry())?.routes())
+    pub fn check(
+        source: impl Into<Source>,
+        compiler: Option<PathBuf>,
+    ) -> Result<Routes, StartError> {
+        Ok(MyWeb::load(source.into(), Logs::dry(), compiler, Eager::All)?.routes())
     }
 
-    /// The same with threads for logs that are there already.
+    /// The same with threads for logs that are there already, and the program whose
+    /// hidden command `compile` compiles components, within limits; else this
+    /// process compiles, without.
     ///
     /// # Errors
     /// As [`MyWeb::build`].
-    pub fn build_with_logs(source: impl Into<Source>, logs: Logs) -> Result<MyWeb, StartError> {
-        let source = source.into();
+    pub fn build_with_logs(
+        source: impl Into<Source>,
+        logs: Logs,
+        compiler: Option<PathBuf>,
+    ) -> Result<MyWeb, StartError> {
+        MyWeb::load(source.into(), logs, compiler, Eager::Few)
+    }
+
+    fn load(
+        source: Source,
+        logs: Logs,
+        compiler: Option<PathBuf>,
+        eager: Eager,
+    ) -> Result<MyWeb, StartError> {
         let (plan, mut problems) = source.read()?;
         let mut limits = server_limits(&plan);
         if let Err(StartError::Config(unfit)) = machine::fit(&mut limits) {
@@ -123,17 +143,26 @@ impl MyWeb {
         }
         // Nothing is made where something is wrong.
         let logs = if problems.is_empty() { logs } else { Logs::dry() };
+        let state = plan.state.clone().or_else(state::default_path);
+        let state = state.as_deref().map(State::open).and_then(|state| {
+            let told = "components are compiled at each start";
+            state.inspect_err(|why| tracing::warn!("{why}; meanwhile {told}")).ok()
+        });
+        let compiler = Compiler::new(compiler, &limits);
         let engines = Engines::new(&limits)?;
+        let library =
+            Library::new(engines, state.as_ref(), compiler, &limits, machine::room(&limits));
         let cache = Arc::new(FileCache::new(limits.file_cache));
         let memory = Arc::new(Budget::new(machine::server_memory(&limits)));
         let common = Common { cache, encoders: Encoders::default(), memory };
-        let loaded = match site::load(&plan, &engines, &logs, &common, None) {
+        let loaded = match site::load(&plan, &library, &logs, &common, eager, None) {
             Ok(loaded) if problems.is_empty() => loaded,
             loaded => {
                 problems.extend(loaded.err().unwrap_or_default());
                 return Err(StartError::Config(Problem::in_order(problems)));
             }
         };
+        library.serve();
         let site = ArcSwap::from_pointee(loaded.site);
         let certificates = Arc::new(ArcSwap::from_pointee(loaded.certificates));
         let started = Started::with(&plan);
@@ -143,7 +172,7 @@ impl MyWeb {
             limits,
             started,
             certificates,
-            engines,
+            library,
             logs,
             common,
             site,
@@ -207,7 +236,9 @@ impl Bound {
     pub async fn serve(self, stop: impl Future<Output = Stop>) {
         upgrade::say_serving(self.listeners.parent());
         let _watching = self.shared.source.watch().then(|| watch::start(&self.shared));
+        let retiring = tokio::spawn(self.shared.library.clone().retire_idle());
         server::serve(self.listeners, self.tls, self.shared.clone(), stop).await;
+        retiring.abort();
         for site in &self.shared.site.load().tenants {
             tracing::info!("tenant {}: {}", site.tenant.name, site.tenant.totals);
         }
@@ -250,7 +281,8 @@ impl Shared {
             )]));
         }
         let before = self.site.load_full();
-        let loaded = site::load(&plan, &self.engines, &self.logs, &self.common, Some(&before));
+        let loaded =
+            site::load(&plan, &self.library, &self.logs, &self.common, Eager::Few, Some(&before));
         let loaded = loaded.map_err(|all| StartError::Config(Problem::in_order(all)))?;
         self.certificates.store(Arc::new(loaded.certificates));
         let site = Arc::new(loaded.site);

@@ -12,6 +12,7 @@ mod schema;
 
 use std::path::{Path, PathBuf};
 
+use crate::build::Recipe;
 use crate::error::{StartError, explain};
 pub use file::Overrides;
 pub use flags::{Config, Mount, TlsSource};
@@ -67,7 +68,11 @@ impl Source {
             Source::Config(config) => {
                 let html = Some(PathBuf::from(HTML)).filter(|path| path.is_dir());
                 let names = config.handlers.as_deref().map(component_names).transpose()?;
-                let plan = flags::resolve(config, &names.unwrap_or_default(), html)?;
+                let recipes = config.recipes.iter();
+                let built = recipes.map(|(_, recipe)| recipe.component(config.state.as_deref()));
+                let built: Result<Vec<PathBuf>, String> = built.collect();
+                let built = built.map_err(StartError::Build)?;
+                let plan = flags::resolve(config, &built, &names.unwrap_or_default(), html)?;
                 Ok((plan, Vec::new()))
             }
             Source::File { path, overrides, .. } => {
@@ -76,6 +81,15 @@ impl Source {
                 })?;
                 Ok(file::read(path, &text, overrides))
             }
+        }
+    }
+
+    /// The apps that are built, with the paths that they answer, and where what is
+    /// built is kept, if that is said.
+    pub(crate) fn recipes(&self) -> (&[(String, Recipe)], Option<&Path>) {
+        match self {
+            Source::Config(config) => (&config.recipes, config.state.as_deref()),
+            Source::File { .. } => (&[], None),
         }
     }
 

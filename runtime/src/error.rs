@@ -18,7 +18,7 @@ pub enum StartError {
     Config(Vec<String>),
     /// There is nothing to serve.
     #[error(
-        "nothing to serve: name a component with --app FILE, a directory of them with --handlers DIR, or static files with --static DIR"
+        "nothing to serve: name a component with --app FILE, a Python app with --wsgi MODULE:APP, a directory of them with --handlers DIR, or static files with --static DIR"
     )]
     Nothing,
     /// A component cannot be used.
@@ -45,6 +45,9 @@ pub enum StartError {
         /// What is wrong with it, and the mend.
         why: String,
     },
+    /// An app could not be built.
+    #[error("{0}")]
+    Build(String),
     /// The machine does not give what the limits ask for.
     #[error("the engine did not start: {0}")]
     Engine(String),
@@ -116,6 +119,8 @@ pub(crate) enum Refusal {
 pub(crate) enum GuestError {
     #[error("no instance is free: {0}")]
     PoolExhausted(String),
+    #[error("the app could not be loaded: {0}")]
+    NotLoaded(String),
     #[error("the guest trapped: {0}")]
     Trapped(String),
     #[error("the guest trapped after memory was refused, as {lack}: {trap}")]

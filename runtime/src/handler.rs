@@ -15,13 +15,13 @@ use crate::request::{Payload, Request};
 use crate::respond::{self, Response};
 use crate::router::Found;
 use crate::tenant::{Taken, Tenant};
-use crate::wasm::App;
+use crate::wasm::Mounted;
 
 /// What answers a route.
 #[derive(Clone)]
 pub(crate) enum Handler {
     /// A component.
-    App(Arc<App>),
+    App(Arc<Mounted>),
     /// A directory of static files.
     Files(Arc<Files>),
     /// Another address.
@@ -72,7 +72,7 @@ impl Route {
     /// failed.
     pub(crate) async fn of_app(
         &self,
-        app: &Arc<App>,
+        app: &Arc<Mounted>,
         request: &Arc<Request>,
         payload: Payload,
         found: Found,
@@ -101,12 +101,13 @@ impl Route {
     /// before: a client that sends slowly holds no place.
     async fn run(
         &self,
-        app: &Arc<App>,
+        app: &Arc<Mounted>,
         request: &Arc<Request>,
         payload: Payload,
         found: Found,
         tenant: &Tenant,
     ) -> Result<Response, Refusal> {
+        let app = app.ready(request).await?;
         if app.streams() {
             let (upload, refused) = payload.upload(&self.limits, request)?;
             let permit = tenant.admit().await?;

@@ -64,6 +64,17 @@ pub struct Limits {
     pub client_connections: usize,
     /// Small files that are kept in memory, of all tenants together, in bytes.
     pub file_cache: usize,
+    /// A component's file, in bytes. Larger: refused.
+    pub component: usize,
+    /// The CPU time that compiling a component may take. Longer: refused.
+    pub compile_time: Duration,
+    /// The memory that compiling a component may take, in bytes. More: refused.
+    pub compile_memory: usize,
+    /// Compiled code that is loaded, of all apps together, in bytes. What was not
+    /// asked for longest is unloaded.
+    pub code: usize,
+    /// Compiled code that is kept in the state directory, in bytes.
+    pub code_cache: usize,
     /// Instances of all tenants at the same time: the size of the pool.
     pub instances: usize,
     /// Memory of all tenants together, in bytes; what [`Limits::tenant_memory`]
@@ -102,6 +113,11 @@ impl Default for Limits {
             connections: 10_000,
             client_connections: 2_000,
             file_cache: 32 << 20,
+            component: 64 << 20,
+            compile_time: Duration::from_secs(60),
+            compile_memory: 2 << 30,
+            code: 512 << 20,
+            code_cache: 10 << 30,
             instances: 1_000,
             server_memory: None,
             drain: Duration::from_secs(10),

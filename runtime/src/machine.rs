@@ -16,6 +16,20 @@ const DESCRIPTORS: usize = 64;
 /// that they are sent.
 const FOR_FILES: usize = 4;
 
+/// Mappings that a loaded component has: before its code, the code, after it.
+const OF_COMPONENT: usize = 3;
+/// Mappings of everything else: threads, libraries, the heap.
+const BESIDE: usize = 4_096;
+/// The part of all descriptors that loaded components may have, one each.
+const FOR_COMPONENTS: usize = 8;
+
+/// How much of something there is room for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Components that are loaded at the same time.
+    pub(crate) components: usize,
+}
+
 /// Compares single limits with the machine. What all tenants together may ask
 /// for is not looked at: it is meant to be more than there is. The default of
 /// connections is lowered to what there is.
@@ -35,12 +49,22 @@ pub(crate) fn fit(limits: &mut Limits) -> Result<(), StartError> {
                 .push(format!("{name} = {asked}: the machine gives {there}, by {what}; {mend}"));
         }
     };
-    let maps = number_in("/proc/sys/vm/max_map_count").map(|maps| maps / MAPPINGS);
+    let maps = mappings().map(|maps| maps / MAPPINGS);
     most("instances", limits.instances, maps, "vm.max_map_count", "lower it, or raise that");
     let named = "the limit of open descriptors";
     most("connections", limits.connections, descriptors, named, "lower it, or raise that");
     problems.extend(wrong_memory(limits, memory::there_is()));
     if problems.is_empty() { Ok(()) } else { Err(StartError::Config(problems)) }
+}
+
+/// What is left for components by limits that fit.
+pub(crate) fn room(limits: &Limits) -> Room {
+    let descriptors = descriptors().map(|most| most.saturating_sub(DESCRIPTORS).max(1));
+    let pool = limits.instances.saturating_mul(MAPPINGS).saturating_add(BESIDE);
+    let mapped = mappings().map(|maps| maps.saturating_sub(pool) / OF_COMPONENT);
+    let opened = descriptors.map(|most| most / FOR_COMPONENTS);
+    let components = mapped.unwrap_or(usize::MAX).min(opened.unwrap_or(usize::MAX)).max(1);
+    Room { components }
 }
 
 /// What is wrong with the limits of memory where there is so much.
@@ -85,6 +109,11 @@ fn descriptors() -> Option<usize> {
     let _ = setrlimit(Resource::Nofile, raised);
     let limit = getrlimit(Resource::Nofile);
     limit.current.map(|current| usize::try_from(current).unwrap_or(usize::MAX))
+}
+
+/// How many mappings a process may have.
+fn mappings() -> Option<usize> {
+    number_in("/proc/sys/vm/max_map_count")
 }
 
 fn number_in(path: &str) -> Option<usize> {

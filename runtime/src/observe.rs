@@ -26,6 +26,7 @@ pub(crate) struct Spent {
     instances: AtomicU64,
     log_dropped: AtomicUsize,
     received: AtomicU64,
+    loading_us: AtomicU64,
 }
 
 impl Spent {
@@ -42,6 +43,16 @@ impl Spent {
     /// All CPU time, in nanoseconds.
     fn cpu_ns(&self) -> u64 {
         self.cpu_ns.load(Relaxed).saturating_add(self.answer_ns.load(Relaxed))
+    }
+
+    /// So long it waited until its app was loaded.
+    pub(crate) fn set_loading(&self, time: Duration) {
+        self.loading_us.store(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// How long it waited until its app was loaded.
+    pub(crate) fn loading(&self) -> Duration {
+        Duration::from_micros(self.loading_us.load(Relaxed))
     }
 
     /// So much more of the request's body has been read, in bytes.

@@ -189,9 +189,10 @@ pub(crate) fn status(refusal: &Refusal) -> StatusCode {
         }
         Refusal::Guest(error) => match error {
             GuestError::PoolExhausted(_) | GuestError::Memory(_) => StatusCode::SERVICE_UNAVAILABLE,
-            GuestError::Trapped(_) | GuestError::NoAnswer(_) | GuestError::Panicked => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            GuestError::NotLoaded(_)
+            | GuestError::Trapped(_)
+            | GuestError::NoAnswer(_)
+            | GuestError::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             // What others have is nobody's fault here, and may soon be over.
             GuestError::OutOfMemory { lack, .. } if lack.of == Bound::Machine => {
                 StatusCode::SERVICE_UNAVAILABLE

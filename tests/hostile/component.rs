@@ -158,3 +158,23 @@ pub fn write(name: &str, bytes: &[u8]) -> String {
     std::fs::write(&path, bytes).expect("a file");
     path.display().to_string()
 }
+
+/// A component that does the same, and is another: a section says the number.
+pub fn numbered(component: &[u8], number: u64) -> Vec<u8> {
+    let section = [&[0, 10, 1, b'n'][..], &number.to_le_bytes()].concat();
+    [component, &section].concat()
+}
+
+/// A small component that answers `ok`.
+pub fn small() -> Vec<u8> {
+    wat::parse_str(Core::default().text()).expect("a component")
+}
+
+/// A directory of components by their names, for `--handlers`.
+pub fn handlers(components: impl IntoIterator<Item = (String, Vec<u8>)>) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, bytes) in components {
+        std::fs::write(folder.path().join(name + ".wasm"), bytes).expect("a file");
+    }
+    folder
+}

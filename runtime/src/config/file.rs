@@ -29,6 +29,8 @@ pub struct Overrides {
     pub listen: Option<String>,
     /// Whether hosts without a certificate get one that the server makes.
     pub self_signed: bool,
+    /// In place of `state`.
+    pub state: Option<PathBuf>,
     /// Values of limits, by their key below `[limits]`, over those of the
     /// file's own `[limits]`.
     pub limits: Vec<(&'static str, String)>,
@@ -112,8 +114,9 @@ impl Reader<'_> {
             forwarded: networks(file, "trusted-proxies"),
         };
         let self_signed = overrides.self_signed;
+        let state = overrides.state.clone().or_else(|| self.path(file, "state"));
         let set = self.set.take();
-        let plan = Plan { listen, self_signed, proxies, access_log, limits, set, tenants };
+        let plan = Plan { listen, self_signed, proxies, access_log, state, limits, set, tenants };
         if plan.lacks_certificates() {
             file.wrong(
                 "listen has an https:// address, and no tenant has a certificate; \

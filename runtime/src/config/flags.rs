@@ -11,6 +11,7 @@ use super::plan::{
     Clock, NEVER_FRESH, Origins, Plan, Proxies, RoutePlan, StaticPlan, Target, TenantPlan, TlsPlan,
 };
 use super::problem::Origin;
+use crate::build::Recipe;
 use crate::error::StartError;
 use crate::hosts::HostPattern;
 use crate::limits::Limits;
@@ -25,6 +26,9 @@ pub struct Config {
     pub tls: Option<TlsSource>,
     /// Components and the paths they answer, with what lies below them.
     pub apps: Vec<Mount>,
+    /// Apps in Python or JavaScript that are built first, and the paths they
+    /// answer.
+    pub recipes: Vec<(String, Recipe)>,
     /// A directory whose every `NAME.wasm` answers `/NAME` and what lies below.
     pub handlers: Option<PathBuf>,
     /// Directories of static files. Without any, `./html` is served if it is
@@ -32,10 +36,14 @@ pub struct Config {
     pub statics: Vec<Mount>,
     /// The files that the apps may read and send.
     pub files: Option<PathBuf>,
-    /// Requests that one instance serves, one after the other; 1 is fresh.
-    pub reuse: u32,
+    /// Requests that one instance serves, one after the other; 1 is fresh. If
+    /// left out, 1, and 1000 for apps in Python and JavaScript.
+    pub reuse: Option<u32>,
     /// Whether changed components are loaded while serving.
     pub watch: bool,
+    /// Where is kept what is built and compiled; if left out, in the user's
+    /// directory of caches.
+    pub state: Option<PathBuf>,
     /// The bounds that are enforced.
     pub limits: Limits,
 }
@@ -46,11 +54,13 @@ impl Default for Config {
             listen: super::DEFAULT_ADDRESS.to_owned(),
             tls: None,
             apps: Vec::new(),
+            recipes: Vec::new(),
             handlers: None,
             statics: Vec::new(),
             files: None,
-            reuse: 1,
+            reuse: None,
             watch: false,
+            state: None,
             limits: Limits::default(),
         }
     }
@@ -88,10 +98,11 @@ const TENANT: &str = "default";
 /// and all below, and the flag that says so.
 type Mounted = (String, Target, &'static str);
 
-/// Resolves flags. `handlers` are the `NAME`s of the `NAME.wasm` in the
+/// Resolves flags. `built` are the components of the recipes, `handlers` are the `NAME`s of the `NAME.wasm` in the
 /// configured directory; `html` is `./html` if it is there.
 pub(super) fn resolve(
     config: &Config,
+    built: &[PathBuf],
     handlers: &[String],
     html: Option<PathBuf>,
 ) -> Result<Plan, StartError> {
@@ -107,6 +118,9 @@ pub(super) fn resolve(
             }
         };
     config.apps.iter().for_each(|mount| add("--app", mount, &app));
+    for ((prefix, recipe), path) in config.recipes.iter().zip(built) {
+        add(recipe.flag(), &Mount::new(prefix, path), &app);
+    }
     config.statics.iter().for_each(|mount| add("--static", mount, &files));
     for (name, directory) in handlers.iter().zip(std::iter::repeat(&config.handlers)) {
         let Some(directory) = directory else { break };
@@ -197,6 +211,7 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
         self_signed: config.tls == Some(TlsSource::SelfSigned),
         proxies: Proxies::default(),
         access_log: None,
+        state: config.state.clone(),
         limits: config.limits.clone(),
         set: Vec::new(),
         tenants: vec![tenant],
@@ -255,7 +270,7 @@ mod tests {
     /// What stands in front, and each route with what answers it.
     fn resolved(config: &Config, handlers: &[&str], html: bool) -> (Option<PathBuf>, Vec<String>) {
         let handlers: Vec<String> = handlers.iter().map(|name| (*name).to_owned()).collect();
-        let mut plan = resolve(config, &handlers, html.then(|| "html".into())).unwrap();
+        let mut plan = resolve(config, &[], &handlers, html.then(|| "html".into())).unwrap();
         let tenant = plan.tenants.remove(0);
         let shown = |route: &RoutePlan| format!("{} {}", route.pattern, route.target);
         (tenant.front, tenant.routes.iter().map(shown).collect())
@@ -292,7 +307,7 @@ mod tests {
     #[test]
     fn all_problems_are_reported_at_once() {
         let apps = [("blog", "a.wasm"), ("/x/../y", "b.wasm"), ("/c", "c.wasm"), ("/c/", "d.wasm")];
-        let Err(StartError::Config(problems)) = resolve(&config(&apps, &[]), &[], None) else {
+        let Err(StartError::Config(problems)) = resolve(&config(&apps, &[]), &[], &[], None) else {
             panic!("there are problems");
         };
         assert_eq!(problems.len(), 3, "{problems:?}");

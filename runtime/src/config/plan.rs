@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     pub(crate) proxies: Proxies,
     /// Where each request is written down.
     pub(crate) access_log: Option<AccessLog>,
+    /// Where compiled components are kept, if it is said.
+    pub(crate) state: Option<PathBuf>,
     /// The limits of the server itself.
     pub(crate) limits: Limits,
     /// Where limits were set that are numbers or sizes.
@@ -132,8 +134,9 @@ pub(crate) struct Origins {
 /// What answers a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// A component, how many requests one instance serves, and its files.
-    App { path: PathBuf, reuse: u32, files: Option<PathBuf> },
+    /// A component, how many requests one instance serves, if that is said, and
+    /// its files.
+    App { path: PathBuf, reuse: Option<u32>, files: Option<PathBuf> },
     /// A directory of static files.
     Files(StaticPlan),
     /// Another address.
@@ -179,11 +182,11 @@ pub(crate) enum AccessFormat {
 }
 
 impl Plan {
-    /// The files of all components, each as often as it is named.
-    pub(crate) fn components(&self) -> impl Iterator<Item = &Path> {
+    /// The files of all components, each as often as it is named, and where.
+    pub(crate) fn components(&self) -> impl Iterator<Item = (&Path, &Origin)> {
         self.tenants.iter().flat_map(|tenant| &tenant.routes).filter_map(|route| {
             match &route.target {
-                Target::App { path, .. } => Some(path.as_path()),
+                Target::App { path, .. } => Some((path.as_path(), &route.origins.target)),
                 Target::Files(_) | Target::Redirect { .. } => None,
             }
         })
@@ -223,8 +226,8 @@ impl Plan {
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Target::App { path, reuse: 1, .. } => write!(f, "{}", path.display()),
-            Target::App { path, reuse, .. } => {
+            Target::App { path, reuse: None | Some(1), .. } => write!(f, "{}", path.display()),
+            Target::App { path, reuse: Some(reuse), .. } => {
                 write!(f, "{}, reused {reuse} times", path.display())
             }
             Target::Files(files) => write!(f, "files in {}", files.path.display()),

@@ -47,6 +47,11 @@ pub(super) const FILE: &[Key] = &[
         Kind::Texts,
         "peers whose connections begin with a header of the PROXY protocol",
     ),
+    key(
+        "state",
+        Kind::Text,
+        "a directory for compiled components; the user's directory of caches if left out",
+    ),
     key("access-log", Kind::Table(ACCESS_LOG), "where each request is written down"),
     key(
         "limits",

@@ -82,6 +82,11 @@ keys! {
     "connections" "max-connections" "MYWEB_MAX_CONNECTIONS" Server "connections at the same time; more wait" |l| Field::Count(&mut l.connections, 1, 1_000_000);
     "client-connections" "max-client-connections" "MYWEB_MAX_CLIENT_CONNECTIONS" Server "connections from one address at the same time (then closed)" |l| Field::Count(&mut l.client_connections, 1, 1_000_000);
     "file-cache" "file-cache" "MYWEB_FILE_CACHE" Server "small static files that are kept in memory" |l| Field::Size(&mut l.file_cache);
+    "component" "max-component" "MYWEB_MAX_COMPONENT" Server "a component's file (then refused)" |l| Field::Size(&mut l.component);
+    "compile-time" "max-compile-time" "MYWEB_MAX_COMPILE_TIME" Server "CPU time to compile a component (then refused)" |l| Field::Time(&mut l.compile_time);
+    "compile-memory" "max-compile-memory" "MYWEB_MAX_COMPILE_MEMORY" Server "memory to compile a component (then refused)" |l| Field::Size(&mut l.compile_memory);
+    "code" "max-code" "MYWEB_MAX_CODE" Server "compiled code that stays loaded; what is not asked for longest goes" |l| Field::Size(&mut l.code);
+    "code-cache" "code-cache" "MYWEB_CODE_CACHE" Server "compiled code that is kept in the state directory" |l| Field::Size(&mut l.code_cache);
     "instances" "instances" "MYWEB_INSTANCES" Server "instances at the same time: the pool (then 503)" |l| Field::Count(&mut l.instances, 1, 30_000);
     "server-memory" "max-server-memory" "MYWEB_MAX_SERVER_MEMORY" Server "memory of all tenants together (then 503)" |l| Field::Share(&mut l.server_memory);
     "drain" "drain" "MYWEB_DRAIN" Server "time for running requests to end when the server stops" |l| Field::Time(&mut l.drain);

@@ -1,7 +1,7 @@
 //! From a plan to a site: opens and compiles what the plan names. All that
 //! fails is told at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,8 +23,7 @@ use crate::respond::{ErrorPage, ErrorPages};
 use crate::router::Router;
 use crate::tenant::{Budget, Tenant};
 use crate::tls::{self, Certificates};
-use crate::units::Bytes;
-use crate::wasm::{App, Component, Engines};
+use crate::wasm::{App, Component, Library, Mounted, Source};
 
 /// What all tenants share, as long as the server runs.
 pub(crate) struct Common {
@@ -33,6 +32,20 @@ pub(crate) struct Common {
     /// The memory of all of them together.
     pub(crate) memory: Arc<Budget>,
 }
+
+/// Which components are loaded before the site is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Eager {
+    /// Those that are new or changed, unless there are many: then each is loaded
+    /// when it is first asked for.
+    Few,
+    /// All of them.
+    All,
+}
+
+/// As many new or changed components are loaded before the site is there, so
+/// that what is wrong with one is told at once.
+const FEW: usize = 100;
 
 /// A site, and what of it is the old one's because the new one is broken.
 pub(crate) struct Loaded {
@@ -48,17 +61,19 @@ pub(crate) struct Loaded {
 /// Whatever is missing or broken, each with the place that names it.
 pub(crate) fn load(
     plan: &Plan,
-    engines: &Engines,
+    library: &Arc<Library>,
     logs: &Logs,
     shared: &Common,
+    eager: Eager,
     before: Option<&Site>,
 ) -> Result<Loaded, Vec<Problem>> {
     let mut loader = Loader {
-        engines,
+        library,
         logs,
         shared,
         before,
         roots: HashMap::new(),
+        sources: HashMap::new(),
         components: HashMap::new(),
         apps: HashMap::new(),
         problems: Vec::new(),
@@ -71,6 +86,7 @@ pub(crate) fn load(
         };
         Some(Arc::new(AccessLog::new(sink, plan.format)))
     });
+    loader.sources(plan, eager);
     let mut hosts = Hosts::default();
     let certificates = loader.certificates(plan);
     let https = plan.listen.iter().find(|address| address.tls).and_then(Address::port);
@@ -86,22 +102,23 @@ pub(crate) fn load(
     if !loader.problems.is_empty() {
         return Err(loader.problems);
     }
-    let Loader { components, apps, kept, .. } = loader;
-    let components = components.into_iter().filter_map(|(path, found)| Some((path, found?)));
-    let components = components.collect();
-    Ok(Loaded { certificates, site: Site { hosts, tenants, access_log, components, apps }, kept })
+    let Loader { sources, apps, kept, .. } = loader;
+    Ok(Loaded { certificates, site: Site { hosts, tenants, access_log, sources, apps }, kept })
 }
 
 /// What is loaded so far, each thing once. `None` is what could not be loaded
 /// and has been told.
 struct Loader<'a> {
-    engines: &'a Engines,
+    library: &'a Arc<Library>,
     logs: &'a Logs,
     shared: &'a Common,
     before: Option<&'a Site>,
     roots: HashMap<(PathBuf, Vec<String>), Option<Arc<Root>>>,
-    components: HashMap<PathBuf, Option<Arc<Component>>>,
-    apps: HashMap<AppKey, Arc<App>>,
+    /// The components' files that are sound, as far as it is known.
+    sources: HashMap<PathBuf, Arc<Source>>,
+    /// Those of them that are loaded now.
+    components: HashMap<PathBuf, Arc<Component>>,
+    apps: HashMap<AppKey, Arc<Mounted>>,
     problems: Vec<Problem>,
     kept: Vec<String>,
 }
@@ -195,23 +212,7 @@ impl Loader<'_> {
                 Some(Handler::Redirect(Arc::new(Redirect::new(to.clone(), *status))))
             }
             Target::App { path, reuse, files } => {
-                let component = self.component(path, &route.origins.target)?;
-                let (least, most) = (component.least_memory(), route.limits.memory);
-                let of_tenant = tenant.limits.tenant_memory.saturating_sub(Component::BESIDE);
-                let most = most.min(of_tenant);
-                if least > most {
-                    let name = if most < route.limits.memory { "tenant-memory" } else { "memory" };
-                    let at = route.origins.memory.as_ref().filter(|_| name == "memory");
-                    let at = at.map_or(String::new(), |origin| format!(" at {}", origin.at()));
-                    self.problems.push(route.origins.target.problem(format!(
-                        "{}: an instance starts with {} of memory, {} are allowed; \
-                         raise the {name} limit{at}",
-                        path.display(),
-                        Bytes(least),
-                        Bytes(most)
-                    )));
-                    return None;
-                }
+                let source = self.sources.get(path)?.clone();
                 let granted = match files {
                     Some(path) => {
                         let plan = StaticPlan::new(path.clone());
@@ -220,7 +221,8 @@ impl Loader<'_> {
                     None => GrantedFiles::default(),
                 };
                 let key = AppKey {
-                    content: component.content,
+                    path: path.clone(),
+                    stamp: source.stamp,
                     tenant: tenant.name.to_string(),
                     limits: route.limits.clone(),
                     reuse: *reuse,
@@ -230,10 +232,24 @@ impl Loader<'_> {
                 let before = before.filter(|app| Arc::ptr_eq(&app.tenant, tenant)).cloned();
                 let app = self.apps.entry(key).or_insert_with(|| {
                     let limits = Arc::new(route.limits.clone());
-                    let new = || App::new(component, limits, granted, *reuse, tenant.clone());
-                    before.unwrap_or_else(|| Arc::new(new()))
+                    let (reuse, owner, of_app) = (*reuse, tenant.clone(), limits.clone());
+                    let new = move |component| {
+                        App::new(component, of_app.clone(), granted.clone(), reuse, owner.clone())
+                    };
+                    let library = self.library.clone();
+                    let mounted = || Mounted::new(source, library, limits, tenant.clone(), new);
+                    before.unwrap_or_else(|| Arc::new(mounted()))
                 });
-                Some(Handler::App(app.clone()))
+                let app = app.clone();
+                let loaded = self.components.get(path).filter(|_| !app.is_loaded()).cloned();
+                if let Some(Err(unfit)) = loaded.map(|component| app.set(component)) {
+                    let at = route.origins.memory.as_ref().filter(|_| unfit.limit == "memory");
+                    let at = at.map_or(String::new(), |origin| format!(" at {}", origin.at()));
+                    let why = format!("{}: {unfit}{at}", path.display());
+                    self.problems.push(route.origins.target.problem(why));
+                    return None;
+                }
+                Some(Handler::App(app))
             }
         }
     }
@@ -275,40 +291,59 @@ impl Loader<'_> {
         pages
     }
 
-    /// The component in a file. On a reload, the old one goes on in place of a
-    /// broken one.
-    fn component(&mut self, path: &Path, origin: &Origin) -> Option<Arc<Component>> {
-        // What is not named has been told.
-        if path.as_os_str().is_empty() {
-            return None;
-        }
-        if let Some(component) = self.components.get(path) {
-            return component.clone();
-        }
-        let old = self.before.and_then(|site| site.components.get(path)).cloned();
-        let component = match self.compile(path) {
-            Ok(component) => Some(component),
-            Err(why) => {
-                let error = StartError::Component { path: path.to_owned(), why };
-                match &old {
-                    Some(_) => self.kept.push(error.to_string()),
-                    None => self.problems.push(origin.problem(error)),
-                }
-                old
+    /// Looks at the files of all components, and loads those that are new or
+    /// changed if they are to be. On a reload, the old one of a broken one goes on.
+    fn sources(&mut self, plan: &Plan, eager: Eager) {
+        let mut new: Vec<(Arc<Source>, &Origin)> = Vec::new();
+        let mut seen = HashSet::new();
+        for (path, origin) in
+            plan.components().filter(|(path, _)| seen.insert(*path) && !path.as_os_str().is_empty())
+        {
+            let old = self.before.and_then(|site| site.sources.get(path));
+            match Source::of(path, self.library.largest) {
+                Ok(source) => match old.filter(|old| old.stamp == source.stamp) {
+                    Some(old) => drop(self.sources.insert(path.to_owned(), old.clone())),
+                    None => new.push((Arc::new(source), origin)),
+                },
+                Err(why) => self.broken(path, origin, why),
             }
+        }
+        let now = match eager {
+            Eager::Few => new.len() <= FEW,
+            Eager::All => true,
         };
-        self.components.insert(path.to_owned(), component.clone());
-        component
+        let found: Vec<_> = new.iter().map(|(source, _)| &**source).collect();
+        let loaded = if now { self.library.load_all(&found) } else { Vec::new() };
+        let mut loaded = loaded.into_iter();
+        for (source, origin) in new {
+            match loaded.next() {
+                Some(Err(why)) => self.broken(&source.path, origin, why),
+                Some(Ok(component)) => self.sound(source, Some(component)),
+                None => self.sound(source, None),
+            }
+        }
     }
 
-    fn compile(&self, path: &Path) -> Result<Arc<Component>, String> {
-        let bytes = std::fs::read(path).map_err(|error| explain(&error))?;
-        let content = Component::content(&bytes);
-        let known = self.before.into_iter().flat_map(|site| site.components.values());
-        let mut known = known.chain(self.components.values().flatten());
-        match known.find(|component| component.content == content) {
-            Some(component) => Ok(component.clone()),
-            None => Component::new(self.engines, &bytes, content).map(Arc::new),
+    fn sound(&mut self, source: Arc<Source>, component: Option<Arc<Component>>) {
+        let path = source.path.clone();
+        // A file that was written again as it was: its instances go on.
+        let old = self.before.and_then(|site| site.sources.get(&path)).filter(|old| {
+            let content = |source: &Source| source.identity().map(|identity| identity.content);
+            content(old).is_some() && content(old) == content(&source)
+        });
+        let source = old.cloned().unwrap_or(source);
+        self.components.extend(component.map(|component| (path.clone(), component)));
+        self.sources.insert(path, source);
+    }
+
+    fn broken(&mut self, path: &Path, origin: &Origin, why: String) {
+        let error = StartError::Component { path: path.to_owned(), why };
+        match self.before.and_then(|site| site.sources.get(path)) {
+            Some(old) => {
+                self.kept.push(error.to_string());
+                self.sources.insert(path.to_owned(), old.clone());
+            }
+            None => self.problems.push(origin.problem(error)),
         }
     }
 

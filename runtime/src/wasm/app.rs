@@ -29,14 +29,16 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Mounts a component. `reuse` is how many requests one instance serves.
+    /// Mounts a component. `reuse` is how many requests one instance serves, if
+    /// that is said.
     pub(crate) fn new(
         component: Arc<Component>,
         limits: Arc<Limits>,
         files: GrantedFiles,
-        reuse: u32,
+        reuse: Option<u32>,
         tenant: Arc<Tenant>,
     ) -> App {
+        let reuse = reuse.unwrap_or(component.usual_reuse);
         let pool = component.engine.pools.add(Pool::new(reuse, tenant.clone()));
         App { component, tenant, limits, files, pool }
     }
@@ -74,7 +76,8 @@ impl App {
         let held = (permit, engine.clock.tick());
         let (cpu, wall) = (self.limits.cpu, self.limits.wall);
         let run = meter::run(guest, held, cpu, request.clone(), &engine.background, &self.tenant);
-        tokio::time::timeout(wall, run).await.unwrap_or(Err(GuestError::WallExceeded(wall)))
+        let left = wall.saturating_sub(request.spent.loading());
+        tokio::time::timeout(left, run).await.unwrap_or(Err(GuestError::WallExceeded(wall)))
     }
 
     /// Runs one instance. It goes back to the pool only if all went well: a

@@ -14,7 +14,6 @@ use super::bindings::FilesError;
 use super::frozen::FrozenTime;
 use super::memory::MemoryLimit;
 use super::output::Output;
-use super::world::World;
 use crate::capability::fetch::Fetch;
 use crate::capability::files::{Denied, GrantedFiles};
 use crate::config::plan::Clock;
@@ -117,11 +116,11 @@ fn wasi(output: &Output, frozen: Option<&FrozenTime>) -> WasiCtx {
 ///
 /// # Errors
 /// Two of them have the same name, which is a mistake in this function.
-pub(super) fn link(engine: &wasmtime::Engine, world: World) -> wasmtime::Result<Linker<Host>> {
+pub(super) fn link(engine: &wasmtime::Engine, concurrent: bool) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    if world == World::Service {
+    if concurrent {
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         p3::add_to_linker(&mut linker)?;
     }

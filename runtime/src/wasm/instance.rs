@@ -54,7 +54,7 @@ impl Instance {
             World::Proxy | World::Service => (HANDED_OVER, HANDED_OVER),
         };
         let mut host = Host::new(&app.limits, app.files.clone(), &app.tenant);
-        host.memory.make_room().map_err(GuestError::Memory)?;
+        host.memory.make_room(component.beside()).map_err(GuestError::Memory)?;
         host.start(request);
         let output = host.output.clone();
         let _logging = Logging::start(&output, app, route, request);

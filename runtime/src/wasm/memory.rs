@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
 
-use super::settings::{GUEST_STACK, TABLE_ELEMENTS};
+use super::settings::TABLE_ELEMENTS;
 use crate::request::Request;
 use crate::tenant::{Budget, Lack, Taken};
 
@@ -40,8 +40,8 @@ impl MemoryLimit {
     }
 
     /// Takes what an instance has beside its linear memories before it is made.
-    pub(super) fn make_room(&mut self) -> Result<(), Lack> {
-        self.beside.more(GUEST_STACK)
+    pub(super) fn make_room(&mut self, beside: usize) -> Result<(), Lack> {
+        self.beside.more(beside)
     }
 
     /// Serves a request from now on.
@@ -49,6 +49,13 @@ impl MemoryLimit {
         request.spent.set_memory(self.taken.bytes());
         self.refused = None;
         self.request = Some(request.clone());
+    }
+
+    /// Whether most of what an instance may have is taken: memory of WebAssembly
+    /// never shrinks, and the next request may need some. Garbage collectors of
+    /// guests are in no hurry (docs/architecture.md).
+    pub(super) fn is_high(&self) -> bool {
+        self.taken.bytes() > self.most / 4 * 3
     }
 
     pub(super) fn refused(&self) -> Option<Lack> {

@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::instance::Instance;
 use crate::tenant::{Reserve, Tenant, oldest};
+
+/// An instance that waited this long makes room: what it keeps is memory.
+const LONGEST_IDLE: Duration = Duration::from_secs(60);
 
 /// The idle instances of one app.
 pub(super) struct Pool {
@@ -35,7 +38,7 @@ impl Pool {
     /// Keeps an instance that answered properly, until it has served its share.
     /// A tenant keeps no more than may run at the same time.
     pub(super) fn put(&self, instance: Instance) {
-        if instance.served >= self.reuse {
+        if instance.served >= self.reuse || instance.store.data().memory.is_high() {
             return;
         }
         if self.tenant.running.idle.fetch_add(1, Relaxed) >= self.tenant.limits.concurrency {
@@ -43,6 +46,15 @@ impl Pool {
             return;
         }
         self.idle().push_back((Instant::now(), instance));
+    }
+
+    /// Drops what has waited since before a time.
+    fn retire(&self, before: Instant) {
+        let mut idle = self.idle();
+        let old = idle.iter().take_while(|(since, _)| *since < before).count();
+        let retired: Vec<(Instant, Instance)> = idle.drain(..old).collect();
+        drop(idle);
+        self.tenant.running.idle.fetch_sub(retired.len(), Relaxed);
     }
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, Instance)>> {
@@ -85,6 +97,13 @@ impl Pools {
             pool.tenant.memory.add_reserve(reserve);
         }
         pool
+    }
+
+    /// Drops the instances that have waited for long.
+    pub(super) fn retire_idle(&self) {
+        let Some(before) = Instant::now().checked_sub(LONGEST_IDLE) else { return };
+        let pools = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        pools.iter().filter_map(Weak::upgrade).for_each(|pool| pool.retire(before));
     }
 
     /// Drops the instance that waits longest of all; false if none waits.

@@ -1,11 +1,9 @@
 //! How the engines are set: what guests may use of WebAssembly, and how large
 //! each part of an instance may be.
 
-use wasmtime::{
-    Config, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig,
-    WasmFeatures,
-};
+use wasmtime::{Config, Enabled, ModuleVersionStrategy, PoolingAllocationConfig, WasmFeatures};
 
+use super::EngineKind;
 use crate::limits::Limits;
 
 /// Linear memories, tables and core modules that one component may have.
@@ -18,7 +16,10 @@ pub(super) const TABLE_ELEMENTS: usize = 20_000;
 /// `cargo xtask bench hello`: less costs page faults, more costs clearing.
 const MEMORY_KEPT: usize = 256 << 10;
 /// What a guest may use of its stack, in bytes; then it traps.
-pub(super) const GUEST_STACK: usize = 512 << 10;
+const GUEST_STACK: usize = 512 << 10;
+/// The same for interpreters: below 1 MiB, Python's recursion limit comes after
+/// the stack's end, and it traps in place of raising.
+const DEEP_STACK: usize = 2 << 20;
 /// What is left of a stack for the host functions that guests call. SECURITY:
 /// passing its end aborts the process.
 const HOST_STACK: usize = 1 << 20;
@@ -53,19 +54,19 @@ const OFF: [WasmFeatures; 17] = [
 /// the elision of bounds checks and the clearing of slots rely
 /// (CVE-2026-34988), and so is `signals_based_traps`, which carries the
 /// mitigations against Spectre.
-pub(super) fn settings(limits: &Limits, concurrent: bool) -> Config {
+pub(super) fn settings(kind: EngineKind) -> Config {
+    let (concurrent, stack) = (kind.is_concurrent(), guest_stack(kind));
     let mut config = Config::new();
     config
         .wasm_component_model(true)
         .wasm_component_model_async(concurrent)
         .concurrency_support(concurrent)
         .epoch_interruption(true)
-        .max_wasm_stack(GUEST_STACK)
-        .async_stack_size(GUEST_STACK + HOST_STACK)
+        .max_wasm_stack(stack)
+        .async_stack_size(stack + HOST_STACK)
         .async_stack_zeroing(true)
         .memory_init_cow(true)
-        .generate_address_map(true)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+        .generate_address_map(true);
     for feature in OFF {
         config.wasm_features(feature, false);
     }
@@ -74,7 +75,16 @@ pub(super) fn settings(limits: &Limits, concurrent: bool) -> Config {
     config
 }
 
-fn pool(limits: &Limits) -> PoolingAllocationConfig {
+/// What a guest may use of its stack in an engine, in bytes.
+pub(super) fn guest_stack(kind: EngineKind) -> usize {
+    match kind {
+        EngineKind::Plain | EngineKind::Concurrent => GUEST_STACK,
+        EngineKind::Deep => DEEP_STACK,
+    }
+}
+
+/// How many instances there may be, and how large each part of one.
+pub(super) fn pool(limits: &Limits) -> PoolingAllocationConfig {
     let count = u32::try_from(limits.instances).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(count)

@@ -108,11 +108,7 @@ impl Reader<'_> {
             grants.only(schema::GRANTS);
             self.path(&grants, "files")
         });
-        Target::App {
-            path: self.path(section, "app").unwrap_or_default(),
-            reuse: reuse.unwrap_or(1),
-            files,
-        }
+        Target::App { path: self.path(section, "app").unwrap_or_default(), reuse, files }
     }
 
     fn files(&self, section: &Section<'_>) -> Target {

@@ -2,6 +2,7 @@
 //! 4xx or is left, and the server goes on. Rows E of the catalogue that each
 //! test is named for, over HTTP/1.1.
 
+mod leaving;
 mod many;
 mod order;
 mod requests;

@@ -1,7 +1,8 @@
 //! The configuration file: what it means, and what is said when it is wrong.
 
+mod mistakes;
+
 use std::fs;
-use std::path::Path;
 
 use crate::support::{Server, blocks, guest, root, run};
 
@@ -20,111 +21,6 @@ fn tenant(more: &str, route: &str) -> String {
     format!(
         "[[tenant]]\nname = \"a\"\nhosts = [\"a.example\"]\n{more}\n[[tenant.route]]\npath = \"/*\"\n{route}\n"
     )
-}
-
-#[test]
-fn every_mistake_is_told_with_its_line_key_value_and_mend() {
-    let app = "app = \"hello.wasm\"";
-    for (toml, said) in [
-        (String::new(), "there is no [[tenant]]"),
-        ("x".to_owned(), "myweb.toml:1:"),
-        (
-            "lisen = []\n".to_owned() + &tenant("", app),
-            "myweb.toml:1: lisen: an unknown key; did you mean listen?",
-        ),
-        (
-            tenant("limits = { memory = \"64MB\" }", app),
-            "myweb.toml:4: tenant[0].limits.memory = \"64MB\": \"64MB\" is no size: write it like 512, 64KiB",
-        ),
-        (tenant("limits = { cpu = \"0s\" }", app), "tenant[0].limits.cpu = \"0s\""),
-        (
-            tenant("limits = { concurrency = 0 }", app),
-            "tenant[0].limits.concurrency = 0: \"0\" is no number from 1 to 30000",
-        ),
-        (tenant("limits = { concurrency = -1 }", app), "tenant[0].limits.concurrency = -1"),
-        (tenant("limits = { rate = \"5/h\" }", app), "write it like 200/s or 10/m"),
-        (tenant("limits = { cpu = 5 }", app), "text in quotes is expected"),
-        (tenant("limits = { queue = \"5\" }", app), "a whole number without quotes is expected"),
-        (tenant("limits = { drain = \"1s\" }", app), "set it in the file's own limits"),
-        (
-            tenant("", &format!("{app}\nlimits = {{ rate = \"1/s\" }}")),
-            "set it in the tenant's limits",
-        ),
-        (tenant("", ""), "myweb.toml:5: tenant[0].route[0]: the route has nothing that answers"),
-        (tenant("", &format!("{app}\nstatic = \"html\"")), "app and static are one too many"),
-        (tenant("", "static = \"html\"\nreuse = 2"), "reuse = 2: it belongs to a route with app"),
-        (tenant("", &format!("{app}\nreuse = 0")), "reuse = 0: write 1 for fresh"),
-        (tenant("", &format!("{app}\nlisting = true")), "it belongs to a route with static"),
-        (tenant("", &format!("{app}\netag = 1")), "etag = 1: true or false, without quotes"),
-        (tenant("", "static = \"html\"\nfallback = \"a\""), "write a path below the directory"),
-        (tenant("", "static = \"html\"\nindex = [\"../a\"]"), "write a file's name: index.html"),
-        (
-            tenant("", &format!("{app}\nheaders = {{ Content-Length = \"1\" }}")),
-            "the server sets this header itself; leave it out",
-        ),
-        (tenant("", &format!("{app}\nheaders = {{ \"a b\" = \"1\" }}")), "the name is no header's"),
-        (
-            tenant("", &format!("{app}\ncache-control = \"a\\nb\"")),
-            "a header's value is text on one line",
-        ),
-        (
-            tenant("error-pages = { 200 = \"a.html\" }", app),
-            "error-pages.200 = \"a.html\": a page is for a status from 400 to 599",
-        ),
-        (
-            tenant("error-pages = { 404 = \"none.html\" }", app),
-            "myweb.toml:4: none.html: no such file or directory",
-        ),
-        (
-            tenant("", &format!("{app}\nmethods = [\"get\"]")),
-            "methods[0] = \"get\": a method is written like GET",
-        ),
-        (
-            tenant("", &format!("{app}\ngrants = {{ outbound = [] }}")),
-            "grants.outbound: an unknown key",
-        ),
-        (tenant("", "app = \"none.wasm\""), "myweb.toml:5: none.wasm: no such file"),
-        (tenant("", "static = \"none\""), "none: no such file or directory"),
-        (tenant("", "redirect = \"x\""), "write an address: /new"),
-        (
-            tenant("", &format!("{app}\n[[tenant.route]]\npath = \"/*\"\n{app}")),
-            "is claimed by the route at",
-        ),
-        (
-            tenant("", &format!("{app}\n[[tenant.route]]\npath = \"a\"\n{app}")),
-            "path = \"a\": a path starts with a slash",
-        ),
-        (tenant("", app) + &tenant("", app), "tenant[0] is called \"a\" too"),
-        (tenant("", app) + &tenant("", app), "the host a.example is claimed by tenant[0] too"),
-        (
-            tenant("", app).replace("a.example", "http://a"),
-            "hosts[0] = \"http://a\": a host has no scheme",
-        ),
-        ("[limits]\nmemory = \"900GiB\"\n".to_owned() + &tenant("", app), "the machine has"),
-        ("[limits]\ninstances = 30000\n".to_owned() + &tenant("", app), "vm.max_map_count"),
-        (
-            "[limits]\ninstances = 10\n".to_owned()
-                + &tenant("", app)
-                + &tenant("", app).replace("\"a", "\"b"),
-            "could take all of the server's instances = 10",
-        ),
-    ] {
-        let folder = folder(&toml);
-        let (code, output) = run(folder.path(), &["check"]);
-        assert_eq!(code, Some(1), "{toml}: {output}");
-        assert!(output.contains(said), "{toml}\nsays {output}\nnot {said}");
-        assert!(!output.contains("panicked"), "{output}");
-    }
-}
-
-#[test]
-fn all_mistakes_are_told_at_once_in_the_order_of_their_lines() {
-    let toml = "[limits]\ncpu = \"x\"\n[[tenant]]\nname = \"a\"\nhosts = [\"a:1\"]\nlog = \"\"\n[[tenant.route]]\napp = 1\n";
-    let (_, output) = run(folder(toml).path(), &["check"]);
-    let lines: Vec<&str> =
-        output.lines().map(|line| line.split("myweb.toml:").nth(1).unwrap_or(line)).collect();
-    let starts: Vec<&str> = lines.iter().filter_map(|line| line.split(':').next()).collect();
-    assert_eq!(starts, ["2", "5", "6", "7", "8"], "{output}");
 }
 
 #[test]
@@ -197,12 +93,19 @@ fn the_example_sites_are_served() {
     assert_eq!(one.get("/sayhello").text(), "Hello, world!\n");
     assert!(one.get("/static/index.html").text().contains("<h1>"));
     let three = serve("three-tenants");
-    for (host, status) in
-        [("small.example", 200), ("www.large.example", 200), ("other.example", 200)]
-    {
+    let ask = |host: &str, request: &str| {
         let mut client = three.connect();
-        client.send(format!("GET /sayhello HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
-        assert_eq!(client.read_answer().expect("an answer").status, status, "{host}");
+        client.send(format!("{request} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
+        client.read_answer().expect("an answer")
+    };
+    for host in ["small.example", "www.large.example", "other.example"] {
+        assert_eq!(ask(host, "GET /sayhello").text(), "Hello, world!\n", "{host}");
     }
-    assert!(Path::exists(&examples.join("three-tenants/myweb.toml")));
+    let moved = ask("large.example", "GET /old/sayhello?name=a");
+    assert_eq!((moved.status, moved.header("location")), (308, Some("/sayhello?name=a")));
+    assert_eq!(ask("other.example", "POST /sayhello").status, 405);
+    assert_eq!(ask("other.example", "GET /ctime").status, 404);
+    // Their limits differ: ten requests a second, and a hundred from one address.
+    let refused = |host: &str| (0..60).any(|_| ask(host, "GET /sayhello").status == 429);
+    assert!(refused("small.example") && !refused("large.example"));
 }

@@ -2,16 +2,24 @@
 //! Beside each attack a well-behaved app of the same server is asked, and must
 //! answer as if nothing were.
 
-mod component;
+mod cache;
+mod compile;
+pub mod component;
 mod cpu;
 mod host_calls;
 mod isolation;
+mod many;
 mod streams;
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::support::{PATIENCE, Server, guest};
+
+/// The slowest answer that the victim may get.
+const SLOWEST: Duration = Duration::from_secs(3);
+/// An attack that goes on for longer has not been stopped.
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// What the victim and the server itself are before and after an attack.
 struct Victim<'a> {
@@ -32,15 +40,22 @@ impl<'a> Victim<'a> {
     }
 
     fn is_well(&self) {
+        let asked = Instant::now();
         assert_eq!(self.server.get("/good/sayhello").text(), "Hello, world!\n");
+        // Percentiles are for benchmarks; this is what no load of a test machine
+        // explains.
+        let took = asked.elapsed();
+        assert!(took < SLOWEST, "the victim waited for {took:?}");
     }
 
     /// Attacks with some clients at once, and asks the victim meanwhile.
     fn beside(&self, clients: usize, attack: impl Fn() + Sync) {
         std::thread::scope(|scope| {
             let attacks: Vec<_> = (0..clients).map(|_| scope.spawn(&attack)).collect();
+            let deadline = Instant::now() + LONGEST;
             while attacks.iter().any(|attack| !attack.is_finished()) {
                 self.is_well();
+                assert!(Instant::now() < deadline, "the attack does not end");
             }
             for attack in attacks {
                 attack.join().expect("what is expected of the attack");

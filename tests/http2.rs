@@ -62,7 +62,7 @@ impl Frames {
     }
 
     /// The server may have closed already.
-    fn send(&mut self, bytes: &[u8]) {
+    pub fn send(&mut self, bytes: &[u8]) {
         let _ = self.wire.write_all(bytes).and_then(|()| self.wire.flush());
     }
 

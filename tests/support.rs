@@ -1,12 +1,13 @@
 //! A server to test, and a client that hides nothing of what is sent.
 
 pub mod process;
+pub mod scripts;
 pub mod tls;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -41,6 +42,14 @@ pub fn blocks(page: &str, language: &str) -> Vec<String> {
     starts.map(|rest| rest.split("```").next().unwrap_or(rest).to_owned()).collect()
 }
 
+/// Where the servers of all tests keep compiled components, unless one says
+/// otherwise: what a test before had compiled need not be compiled again.
+fn keep_state(command: &mut Command) {
+    if !command.get_envs().any(|(name, _)| name == "MYWEB_STATE") {
+        command.env("MYWEB_STATE", PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("state"));
+    }
+}
+
 /// Of a server without TCP.
 const NO_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
@@ -50,6 +59,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// Where it says that it listens.
     pub listening: Vec<String>,
+    /// What it warned of before.
+    pub warnings: Vec<String>,
     log: Mutex<Receiver<String>>,
 }
 
@@ -71,9 +82,17 @@ impl Server {
         Server::start_at(command.args(here).args(arguments), 1)
     }
 
+    /// Starts a command whose standard output is piped, and hands that out.
+    pub fn start_with_stdout(command: &mut Command) -> (Server, ChildStdout) {
+        let mut server = Server::start_at(command, 1);
+        let stdout = server.child.stdout.take().expect("standard output is piped");
+        (server, stdout)
+    }
+
     /// Starts a command whose arguments or file name so many listeners; the
     /// server's address is that of the first over TCP.
     pub fn start_at(command: &mut Command, listeners: usize) -> Server {
+        keep_state(command);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the server starts");
         let stderr = child.stderr.take().expect("standard error is piped");
         let (sender, log) = channel();
@@ -84,13 +103,21 @@ impl Server {
                 }
             }
         });
-        let mut server =
-            Server { child, address: NO_ADDRESS, listening: Vec::new(), log: Mutex::new(log) };
+        let mut server = Server {
+            child,
+            address: NO_ADDRESS,
+            listening: Vec::new(),
+            warnings: Vec::new(),
+            log: Mutex::new(log),
+        };
         while server.listening.len() < listeners {
             let line = server.next_line().expect("the server says where it listens");
             match line.strip_prefix("listening on ") {
                 Some(address) => server.listening.push(address.to_owned()),
-                None => assert!(line.contains(" WARN "), "{line}"),
+                None => {
+                    assert!(line.contains(" WARN ") || line.contains(" INFO "), "{line}");
+                    server.warnings.extend(Some(line).filter(|line| line.contains(" WARN ")));
+                }
             }
         }
         let mut tcp = server.listening.iter().filter_map(|line| line.split_once("://"));
@@ -134,6 +161,11 @@ impl Server {
         self.log.lock().expect("no reader panicked").try_iter().collect()
     }
 
+    /// The lines of the log until it ends.
+    pub fn log_to_end(&self) -> Vec<String> {
+        self.log.lock().expect("no reader panicked").iter().collect()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -158,7 +190,11 @@ impl Drop for Server {
 }
 
 fn wait(child: &mut Child) -> ExitStatus {
-    let deadline = Instant::now() + PATIENCE;
+    wait_for_end(child, PATIENCE)
+}
+
+fn wait_for_end(child: &mut Child, patience: Duration) -> ExitStatus {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(status) = child.try_wait().expect("the process can be asked") {
             return status;
@@ -170,14 +206,21 @@ fn wait(child: &mut Child) -> ExitStatus {
 
 /// Runs the binary to its end: exit code and standard error.
 pub fn run(directory: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let mut child = Command::new(BINARY)
-        .args(arguments)
-        .current_dir(directory)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the server starts");
-    let status = wait(&mut child);
+    run_for(directory, arguments, PATIENCE)
+}
+
+/// The same for what may take longer.
+pub fn run_for(
+    directory: &std::path::Path,
+    arguments: &[&str],
+    patience: Duration,
+) -> (Option<i32>, String) {
+    let mut command = Command::new(BINARY);
+    keep_state(&mut command);
+    command.args(arguments).current_dir(directory);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("the server starts");
+    let status = wait_for_end(&mut child, patience);
     let output = child.wait_with_output().expect("the output can be read");
     let text = [output.stdout, output.stderr].concat();
     (status.code(), String::from_utf8_lossy(&text).into_owned())
@@ -352,7 +395,7 @@ fn in_time<T>(read: std::io::Result<T>) -> Option<T> {
 }
 
 /// Waits until something holds.
-pub fn wait_for(holds: impl Fn() -> bool) {
+pub fn wait_for(mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "it never holds");

@@ -55,7 +55,7 @@ fn every_mistake_has_its_message_and_exit_code() {
         (vec!["--ap", "x"], 2, vec!["--ap", "--app"]),
         (vec!["--app", "blog=x.wasm"], 2, vec!["write /blog=..."]),
         (vec!["--max-body", "10MB"], 2, vec!["10MB", "10MiB"]),
-        (vec!["--max-cpu", "0s"], 2, vec!["0s", "250ms"]),
+        (vec!["--max-cpu", "0s"], 2, vec!["0s", "1ms or more"]),
         (vec!["--reuse", "0"], 2, vec!["0"]),
         (vec!["--help"], 0, vec!["--handlers", "Examples:", "sandbox"]),
     ] {

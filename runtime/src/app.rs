@@ -1,46 +1,47 @@
 //! The server as an object: build, bind, serve, drain.
 
+mod answering;
+mod ids;
+mod started;
+
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use http::Method;
-use hyper::body::Incoming;
 use tokio_rustls::TlsAcceptor;
 
-use crate::body::Observed;
 use crate::capability::keyvalue::Stores;
 use crate::compress::Encoders;
 use crate::config::address::Address;
-use crate::config::plan::Proxies;
-use crate::config::{Plan, Source};
-use crate::error::{Refusal, StartError};
+use crate::config::{Plan, Problem, Source};
+use crate::error::StartError;
 use crate::files::FileCache;
 use crate::limits::Limits;
-use crate::limits::keys::{KEYS, Scope};
 use crate::machine;
-use crate::observe::{LogThread, Visit};
-use crate::peer::Peer;
-use crate::request::{Request, RequestId};
-use crate::respond::{Asked, ErrorPages, Response, refuse, without_body};
+use crate::observe::Logs;
 use crate::server::{self, Stop, listen::Listeners};
-use crate::site::{self, ForFiles, Site, Step};
+use crate::site::{self, Common, Eager, Site};
+use crate::state::{self, State};
+use crate::tenant::Budget;
 use crate::tls::{self, CurrentCertificates};
 use crate::units::Bytes;
 use crate::upgrade::{self, Handover};
-use crate::wasm::Engines;
+use crate::wasm::{Compiler, Engines, Library};
 use crate::watch;
+pub(crate) use answering::Answering;
+use ids::RequestIds;
+use started::Started;
 
 /// A server whose site is loaded and which does not listen yet.
 pub struct MyWeb {
     shared: Arc<Shared>,
     listen: Vec<Address>,
 }
+
+/// Tenants with their hosts, and their routes: methods, path, and what answers.
+pub type Routes = Vec<(String, Vec<[String; 3]>)>;
 
 /// A server that listens.
 pub struct Bound {
@@ -79,9 +80,9 @@ pub(crate) struct Shared {
     /// What it was started with, as it was written.
     pub(crate) started: Started,
     certificates: CurrentCertificates,
-    engines: Arc<Engines>,
-    logs: LogThread,
-    files: ForFiles,
+    library: Arc<Library>,
+    logs: Logs,
+    common: Common,
     pub(crate) site: ArcSwap<Site>,
     ids: RequestIds,
 }
@@ -95,26 +96,75 @@ impl MyWeb {
     ///
     /// [`Config`]: crate::Config
     pub fn build(source: impl Into<Source>) -> Result<MyWeb, StartError> {
-        let logs = LogThread::start().map_err(|error| StartError::Engine(error.to_string()))?;
-        MyWeb::build_with_logs(source, logs)
+        let logs = Logs::start().map_err(|error| StartError::Engine(error.to_string()))?;
+        MyWeb::build_with_logs(source, logs, None)
     }
 
-    /// The same with a thread for logs that is there already.
+    /// Does the same for its errors alone, with all components loaded, also if they
+    /// are many: nothing is written but what is compiled. The routes that there
+    /// would be.
+    ///
+    /// # Errors
+    /// As [`MyWeb::build`].
+    pub fn check(
+        source: impl Into<Source>,
+        compiler: Option<PathBuf>,
+    ) -> Result<Routes, StartError> {
+        Ok(MyWeb::load(source.into(), Logs::dry(), compiler, Eager::All)?.routes())
+    }
+
+    /// The same with threads for logs that are there already, and the program whose
+    /// hidden command `compile` compiles components, within limits; else this
+    /// process compiles, without.
     ///
     /// # Errors
     /// As [`MyWeb::build`].
     pub fn build_with_logs(
         source: impl Into<Source>,
-        logs: LogThread,
+        logs: Logs,
+        compiler: Option<PathBuf>,
     ) -> Result<MyWeb, StartError> {
-        let source = source.into();
-        let plan = source.plan()?;
+        MyWeb::load(source.into(), logs, compiler, Eager::Few)
+    }
+
+    fn load(
+        source: Source,
+        logs: Logs,
+        compiler: Option<PathBuf>,
+        eager: Eager,
+    ) -> Result<MyWeb, StartError> {
+        let (plan, mut problems) = source.read()?;
         let mut limits = server_limits(&plan);
-        machine::fit(&mut limits)?;
+        if let Err(StartError::Config(unfit)) = machine::fit(&mut limits) {
+            problems.extend(unfit.iter().flat_map(|text| plan.unfit(text)));
+            // What the machine can give, to judge the rest by.
+            let Limits { memory, instances, .. } = Limits::default();
+            limits.memory = limits.memory.min(memory);
+            limits.instances = limits.instances.min(instances);
+        }
+        // Nothing is made where something is wrong.
+        let logs = if problems.is_empty() { logs } else { Logs::dry() };
+        let state = plan.state.clone().or_else(state::default_path);
+        let state = state.as_deref().map(State::open).and_then(|state| {
+            let told = "components are compiled at each start";
+            state.inspect_err(|why| tracing::warn!("{why}; meanwhile {told}")).ok()
+        });
+        let compiler = Compiler::new(compiler, &limits);
         let engines = Engines::new(&limits)?;
+        let library =
+            Library::new(engines, state.as_ref(), compiler, &limits, machine::room(&limits));
         let cache = Arc::new(FileCache::new(limits.file_cache));
-        let files = ForFiles { cache, encoders: Encoders::default(), stores: Stores::default() };
-        let loaded = site::load(&plan, &engines, &logs, &files, None)?;
+        let memory = Arc::new(Budget::new(machine::server_memory(&limits)));
+        let (encoders, stores) = (Encoders::default(), Stores::default());
+        let common = Common { cache, encoders, stores, memory };
+        let loaded = match site::load(&plan, &library, &logs, &common, eager, None) {
+            Ok(loaded) if problems.is_empty() => loaded,
+            loaded => {
+                problems.extend(loaded.err().unwrap_or_default());
+                return Err(StartError::Config(Problem::in_order(problems)));
+            }
+        };
+        library.serve();
         let site = ArcSwap::from_pointee(loaded.site);
         let certificates = Arc::new(ArcSwap::from_pointee(loaded.certificates));
         let started = Started::with(&plan);
@@ -124,9 +174,9 @@ impl MyWeb {
             limits,
             started,
             certificates,
-            engines,
+            library,
             logs,
-            files,
+            common,
             site,
             ids,
         });
@@ -135,7 +185,7 @@ impl MyWeb {
 
     /// Each tenant's name and hosts, and its routes: methods, path, and what
     /// answers.
-    pub fn routes(&self) -> Vec<(String, Vec<[String; 3]>)> {
+    pub fn routes(&self) -> Routes {
         let site = self.shared.site.load();
         let tenant = |site: &Arc<site::TenantSite>| {
             let hosts = site.shown.hosts.join(" ");
@@ -187,9 +237,11 @@ impl Bound {
     /// the drain limit, and stops what outlasts it.
     pub async fn serve(self, stop: impl Future<Output = Stop>) {
         upgrade::say_serving(self.listeners.parent());
-        self.shared.files.stores.open();
+        self.shared.common.stores.open();
         let _watching = self.shared.source.watch().then(|| watch::start(&self.shared));
+        let retiring = tokio::spawn(self.shared.library.clone().retire_idle());
         server::serve(self.listeners, self.tls, self.shared.clone(), stop).await;
+        retiring.abort();
         for site in &self.shared.site.load().tenants {
             tracing::info!("tenant {}: {}", site.tenant.name, site.tenant.totals);
         }
@@ -209,42 +261,6 @@ fn server_limits(plan: &Plan) -> Limits {
 }
 
 impl Shared {
-    /// The answer to any request, or what makes it; `refused` is what is known
-    /// against the request already.
-    pub(crate) fn handle(
-        &self,
-        request: hyper::Request<Incoming>,
-        peer: &Peer,
-        refused: Option<Refusal>,
-    ) -> Answering {
-        let site = self.site.load();
-        let asked = Asked::of(request.headers());
-        let head = request.method() == Method::HEAD;
-        let asking = peer.asking(request.headers());
-        let (id, log) = (self.ids.next(), site.access_log.clone());
-        let mut visit = Visit::start(id, log, &request, asking.remote);
-        let most = self.limits.header_count;
-        let checked = match refused {
-            Some(refusal) => Err(refusal),
-            None => Request::check(request, id, asking, most),
-        };
-        let (request, payload) = match checked {
-            Ok(checked) => checked,
-            Err(refusal) => {
-                let answer = refuse(&refusal, &asked, &visit, &ErrorPages::default());
-                return Answering::made(answer, head, visit);
-            }
-        };
-        visit.request = Some(request.clone());
-        match site.answer(&request, peer, &asked, &mut visit) {
-            Step::Answered(answer) => Answering::made(answer, head, visit),
-            Step::Run(run) => Answering::Running(Box::pin(async move {
-                let answer = run.answer(&request, payload, &asked, &mut visit).await;
-                finished(answer, head, visit)
-            })),
-        }
-    }
-
     /// Loads the site again and replaces it if it is sound. What was not loaded
     /// because it is broken is returned: the old one of it goes on.
     ///
@@ -268,96 +284,18 @@ impl Shared {
             )]));
         }
         let before = self.site.load_full();
-        let loaded = site::load(&plan, &self.engines, &self.logs, &self.files, Some(&before))?;
+        let loaded =
+            site::load(&plan, &self.library, &self.logs, &self.common, Eager::Few, Some(&before));
+        let loaded = loaded.map_err(|all| StartError::Config(Problem::in_order(all)))?;
         self.certificates.store(Arc::new(loaded.certificates));
-        self.site.store(Arc::new(loaded.site));
+        let site = Arc::new(loaded.site);
+        self.site.store(site.clone());
+        for gone in before.tenants.iter().map(|site| &site.tenant) {
+            if !site.tenants.iter().any(|site| site.tenant.name == gone.name) {
+                tracing::info!("tenant {} is gone: {}", gone.name, gone.totals);
+            }
+        }
+        site.tenants.iter().for_each(|site| site.tenant.take_effect());
         Ok(loaded.kept)
-    }
-}
-
-/// An answer that is made, or on its way. Only apps are waited for: all else is
-/// answered without a task's state, which costs as much as the answer itself.
-pub(crate) enum Answering {
-    /// None once it was taken.
-    Made(Option<http::Response<Observed>>),
-    Running(Pin<Box<dyn Future<Output = http::Response<Observed>> + Send>>),
-}
-
-impl Answering {
-    fn made(answer: Response, head: bool, visit: Box<Visit>) -> Answering {
-        Answering::Made(Some(finished(answer, head, visit)))
-    }
-}
-
-impl Future for Answering {
-    type Output = http::Response<Observed>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<http::Response<Observed>> {
-        match self.get_mut() {
-            Answering::Made(answer) => answer.take().map_or(Poll::Pending, Poll::Ready),
-            Answering::Running(answer) => answer.as_mut().poll(cx),
-        }
-    }
-}
-
-/// An answer as it is sent; `head` is whether its body is left out.
-fn finished(answer: Response, head: bool, mut visit: Box<Visit>) -> http::Response<Observed> {
-    let answer = if head { without_body(answer) } else { answer };
-    visit.answered(answer.status());
-    answer.map(|body| Observed::new(body, visit))
-}
-
-/// What only a restart changes, as it was written down.
-pub(crate) struct Started {
-    limits: Limits,
-    listen: Vec<Address>,
-    pub(crate) proxies: Proxies,
-}
-
-impl Started {
-    fn with(plan: &Plan) -> Started {
-        let (limits, listen) = (plan.limits.clone(), plan.listen.clone());
-        Started { limits, listen, proxies: plan.proxies.clone() }
-    }
-
-    /// What a plan has otherwise, a sentence each.
-    fn differences(&self, plan: &Plan) -> Vec<String> {
-        let of_server = KEYS.iter().filter(|key| key.scope == Scope::Server);
-        let limits = of_server.filter_map(|key| {
-            let (old, new) = (key.show(&self.limits), key.show(&plan.limits));
-            (old != new).then(|| format!("{} = {new}: the server runs with {old}", key.name))
-        });
-        let listen = (self.listen != plan.listen).then(|| "listen has changed".to_owned());
-        let proxies = (self.proxies != plan.proxies)
-            .then(|| "trusted-proxies or proxy-protocol have changed".to_owned());
-        let all = limits.chain(listen).chain(proxies);
-        all.map(|what| what + "; restart the server, or change it back").collect()
-    }
-}
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
-/// Names requests: when the server started, and a count.
-struct RequestIds {
-    start: u32,
-    count: AtomicU64,
-}
-
-impl RequestIds {
-    fn new() -> RequestIds {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // The lower bits tell apart servers that start within a lifetime of logs.
-        let start = (now.as_micros() & u128::from(u32::MAX)) as u32;
-        RequestIds { start, count: AtomicU64::new(0) }
-    }
-
-    fn next(&self) -> RequestId {
-        let count = self.count.fetch_add(1, Relaxed) as u32;
-        let mut id = [0; 16];
-        for (place, digit) in id.iter_mut().rev().enumerate() {
-            let half = if place < 8 { count } else { self.start };
-            *digit = HEX[(half >> (place % 8 * 4)) as usize % HEX.len()];
-        }
-        RequestId(id)
     }
 }

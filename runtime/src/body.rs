@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -120,7 +121,11 @@ impl http_body::Body for Observed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let began = matches!(self.body, Body::Encoded(_)).then(Instant::now);
         let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Some(began) = began {
+            self.visit.worked(began.elapsed());
+        }
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             self.visit.sent(frame.data_ref().map_or(0, Bytes::len));
         }

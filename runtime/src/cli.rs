@@ -1,13 +1,21 @@
 //! The command line.
 
+mod build;
+
 use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
+use build::Build;
+
+use crate::build::{Kind, Recipe};
 use crate::config::{Config, DEFAULT_ADDRESS, Mount, Overrides, Source, TlsSource, bucket_name};
 use crate::limits::Limits;
 use crate::limits::keys::KEYS;
+use crate::units::{Bytes, Span};
+use crate::wasm::{Compilation, EngineKind};
 
 /// Serves WebAssembly handlers and static files.
 ///
@@ -30,20 +38,38 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Tell all that is wrong with a configuration file, without serving it.
-    Check {
-        /// The file.
-        #[arg(default_value = FILE)]
-        file: PathBuf,
-    },
+    /// Tell all that is wrong with a configuration file, without serving it; with
+    /// the variables that would be set over it.
+    Check(Written),
     /// Print the tenants, routes and what answers them.
-    Routes {
-        /// The file.
-        #[arg(default_value = FILE)]
-        file: PathBuf,
-    },
+    Routes(Written),
     /// Print the JSON schema of the configuration file.
     Schema,
+    /// Build a component from an app in Python or JavaScript.
+    Build(Build),
+    /// Compile the component of standard input, for the server that starts it.
+    #[command(hide = true)]
+    Compile {
+        #[arg(long, value_parser = EngineKind::named)]
+        engine: EngineKind,
+        #[arg(long)]
+        patient: bool,
+        #[arg(long)]
+        time: Span,
+        #[arg(long)]
+        memory: Bytes,
+    },
+}
+
+/// A configuration file, and where its server keeps compiled components.
+#[derive(Debug, Args)]
+struct Written {
+    /// The file.
+    #[arg(default_value = FILE, env = "MYWEB_CONFIG")]
+    file: PathBuf,
+    /// Keep compiled components in DIR, as the server will.
+    #[arg(long, value_name = "DIR", env = "MYWEB_STATE")]
+    state: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -51,6 +77,16 @@ struct Serve {
     /// Serve a component at PREFIX and below, by default at /. Repeatable.
     #[arg(long = "app", value_name = "[PREFIX=]FILE", value_parser = mount)]
     apps: Vec<Mount>,
+    /// Build a Python app of WSGI as a component, and serve it at PREFIX. Repeatable.
+    #[arg(long, value_name = "[PREFIX=][FOLDER/]MODULE:APP")]
+    wsgi: Vec<String>,
+    /// The same of ASGI.
+    #[arg(long, value_name = "[PREFIX=][FOLDER/]MODULE:APP")]
+    asgi: Vec<String>,
+    /// Ask Python apps for PATH while building, so that what they make at first
+    /// use is in the component. Repeatable.
+    #[arg(long, value_name = "PATH")]
+    warm: Vec<String>,
     /// Serve every NAME.wasm in DIR at /NAME and below.
     #[arg(long, value_name = "DIR", env = "MYWEB_HANDLERS")]
     handlers: Option<PathBuf>,
@@ -65,13 +101,11 @@ struct Serve {
     #[arg(long, value_name = "BUCKET", env = "MYWEB_KEYVALUE", value_delimiter = ',',
           value_parser = bucket_name)]
     keyvalue: Vec<String>,
-    /// Keep what the server makes in DIR [default for key-value data: ./state]
-    #[arg(long, value_name = "DIR", env = "MYWEB_STATE")]
-    state: Option<PathBuf>,
     /// Serve the tenants of a configuration file. ./myweb.toml is found by itself
     /// when nothing else is said.
     #[arg(long, value_name = "FILE", env = "MYWEB_CONFIG",
-          conflicts_with_all = ["apps", "handlers", "statics", "files", "keyvalue", "reuse"])]
+          conflicts_with_all = ["apps", "wsgi", "asgi", "handlers", "statics", "files", "keyvalue",
+                                "reuse"])]
     config: Option<PathBuf>,
     /// Listen here, or at unix:PATH, or where systemd says; port 0 picks a free one
     /// [default: 127.0.0.1:7788]
@@ -82,8 +116,9 @@ struct Serve {
     #[arg(long, value_name = "CERT,KEY|self-signed", env = "MYWEB_TLS", value_parser = tls)]
     tls: Option<TlsSource>,
     /// Let an instance serve N requests, one after the other. 1 is a fresh
-    /// instance for every request, the default; more is faster, and isolates
-    /// requests of the same app less.
+    /// instance for every request, the default, but for apps in Python and
+    /// JavaScript (1000); more is faster, and isolates requests of the same app
+    /// less.
     #[arg(long, value_name = "N", env = "MYWEB_REUSE",
           value_parser = clap::value_parser!(u32).range(1..))]
     reuse: Option<u32>,
@@ -91,6 +126,10 @@ struct Serve {
     /// leaves the old one.
     #[arg(long, env = "MYWEB_WATCH", value_parser = BoolishValueParser::new())]
     watch: bool,
+    /// Keep what the server makes in DIR [default: ./state for key-value data, for
+    /// what is built and compiled $XDG_CACHE_HOME/myweb, or ~/.cache/myweb]
+    #[arg(long, value_name = "DIR", env = "MYWEB_STATE")]
+    state: Option<PathBuf>,
 }
 
 /// The configuration file that is found by itself.
@@ -102,9 +141,15 @@ Examples:
   myweb-run --app /blog=blog.wasm --app /=site.wasm --static /assets=public
   myweb-run --handlers guests                       every NAME.wasm at /NAME
   myweb-run --app hello.wasm --watch                reload when it is built again
+  myweb-run --wsgi app:app                          build a Python WSGI app and serve it
+  myweb-run build app.js -o app.wasm                a component from JavaScript
   myweb-run --config myweb.toml                     tenants, hosts, routes and limits
 
-Sizes are written 512, 64KiB, 10MiB; durations 250ms, 10s, 2m; rates 200/s, 10/m.";
+Sizes are written 512, 64KiB, 10MiB; durations 250ms, 10s, 2m; rates 200/s, 10/m.
+
+A flag beats its variable, which beats [limits] of the file: these are the limits of the
+server, and the defaults of its tenants. What a tenant or a route of the file has of its own
+stays.";
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -117,6 +162,18 @@ pub enum Invocation {
     Routes(Source),
     /// Print the schema of the file.
     Schema,
+    /// Build a component.
+    Build {
+        /// From this.
+        recipe: Recipe,
+        /// What is built is kept here; if left out, in the user's directory of
+        /// caches.
+        state: Option<PathBuf>,
+        /// The component's file.
+        output: PathBuf,
+    },
+    /// Compile a component.
+    Compile(Compilation),
 }
 
 impl Invocation {
@@ -125,14 +182,24 @@ impl Invocation {
     pub fn parse() -> Invocation {
         let matches = command().get_matches();
         let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        let file = |path| Source::File { path, overrides: Overrides::default(), watch: false };
+        let (serve, limits) = (cli.serve, limits_of(&matches));
         match cli.command {
-            Some(Action::Check { file: path }) => Invocation::Check(file(path)),
-            Some(Action::Routes { file: path }) => Invocation::Routes(file(path)),
+            Some(Action::Check(written)) => Invocation::Check(serve.written(written, limits)),
+            Some(Action::Routes(written)) => Invocation::Routes(serve.written(written, limits)),
             Some(Action::Schema) => Invocation::Schema,
-            None => Invocation::Serve(cli.serve.source(limits_of(&matches))),
+            Some(Action::Build(build)) => build.invocation().unwrap_or_else(|why| wrong(&why)),
+            Some(Action::Compile { engine, patient, time, memory }) => {
+                let (time, memory) = (time.0, memory.0);
+                Invocation::Compile(Compilation { engine, time, memory, patient })
+            }
+            None => Invocation::Serve(serve.source(limits).unwrap_or_else(|why| wrong(&why))),
         }
     }
+}
+
+/// Ends the process: the command line is wrong.
+fn wrong(why: &str) -> ! {
+    command().error(ErrorKind::ValueValidation, why).exit()
 }
 
 /// The command, with a flag for every limit.
@@ -165,25 +232,40 @@ fn limits_of(matches: &ArgMatches) -> Vec<(&'static str, String)> {
 }
 
 impl Serve {
-    fn source(self, limits: Vec<(&'static str, String)>) -> Source {
-        let nothing = self.apps.is_empty() && self.statics.is_empty() && self.handlers.is_none();
+    /// A file, with what flags and variables set over it.
+    fn file(self, path: PathBuf, limits: Vec<(&'static str, String)>) -> Source {
+        let self_signed = self.tls == Some(TlsSource::SelfSigned);
+        let overrides = Overrides { listen: self.addr, self_signed, state: self.state, limits };
+        Source::File { path, overrides, watch: self.watch }
+    }
+
+    fn written(mut self, written: Written, limits: Vec<(&'static str, String)>) -> Source {
+        self.state = written.state.or(self.state);
+        self.file(written.file, limits)
+    }
+
+    fn source(mut self, limits: Vec<(&'static str, String)>) -> Result<Source, String> {
+        let recipes = self.recipes()?;
+        let nothing = self.apps.is_empty()
+            && recipes.is_empty()
+            && self.statics.is_empty()
+            && self.handlers.is_none();
         let found = Some(PathBuf::from(FILE)).filter(|file| nothing && Path::exists(file));
-        if let Some(path) = self.config.or(found) {
-            let self_signed = self.tls == Some(TlsSource::SelfSigned);
-            let overrides = Overrides { listen: self.addr, self_signed, state: self.state, limits };
-            return Source::File { path, overrides, watch: self.watch };
+        if let Some(path) = self.config.take().or(found) {
+            return Ok(self.file(path, limits));
         }
         let mut config = Config {
             listen: self.addr.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned()),
             tls: self.tls,
             apps: self.apps,
+            recipes,
             handlers: self.handlers,
             statics: self.statics,
             files: self.files,
             keyvalue: self.keyvalue,
-            state: self.state,
-            reuse: self.reuse.unwrap_or(1),
+            reuse: self.reuse,
             watch: self.watch,
+            state: self.state,
             limits: Limits::default(),
         };
         for (key, text) in KEYS.iter().flat_map(|key| {
@@ -192,7 +274,23 @@ impl Serve {
             // The parser has checked it.
             let _ = key.set(&mut config.limits, text);
         }
-        config.into()
+        Ok(config.into())
+    }
+
+    /// What is built of the apps, with the paths that they answer. Scripts are no
+    /// components: they are taken out of the apps.
+    fn recipes(&mut self) -> Result<Vec<(String, Recipe)>, String> {
+        let scripts = self.apps.extract_if(.., |mount| Recipe::is_javascript(&mount.path));
+        let mut recipes: Vec<(String, Recipe)> =
+            scripts.map(|Mount { prefix, path }| (prefix, Recipe::javascript(&path))).collect();
+        for (kind, texts) in [(Kind::Wsgi, &self.wsgi), (Kind::Asgi, &self.asgi)] {
+            for text in texts {
+                let Mount { prefix, path } = mount(text)?;
+                let recipe = Recipe::python(kind, &path.to_string_lossy(), self.warm.clone())?;
+                recipes.push((prefix, recipe));
+            }
+        }
+        Ok(recipes)
     }
 }
 

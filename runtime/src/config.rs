@@ -6,15 +6,18 @@ mod flags;
 mod networks;
 mod pattern;
 pub(crate) mod plan;
+pub(crate) mod problem;
 mod reader;
 mod schema;
 
 use std::path::{Path, PathBuf};
 
+use crate::build::Recipe;
 use crate::error::{StartError, explain};
 pub use file::Overrides;
 pub use flags::{Config, Mount, TlsSource};
 pub(crate) use plan::Plan;
+pub(crate) use problem::Problem;
 pub use schema::json_schema;
 
 /// Where to listen when nothing else is said.
@@ -64,18 +67,40 @@ impl From<Config> for Source {
 impl Source {
     /// Reads what is written, and looks at the disk for what it leaves open.
     pub(crate) fn plan(&self) -> Result<Plan, StartError> {
+        match self.read()? {
+            (plan, problems) if problems.is_empty() => Ok(plan),
+            (_, problems) => Err(StartError::Config(Problem::in_order(problems))),
+        }
+    }
+
+    /// The same with all that is wrong: the rest can still be judged.
+    pub(crate) fn read(&self) -> Result<(Plan, Vec<Problem>), StartError> {
         match self {
             Source::Config(config) => {
                 let html = Some(PathBuf::from(HTML)).filter(|path| path.is_dir());
                 let names = config.handlers.as_deref().map(component_names).transpose()?;
-                flags::resolve(config, &names.unwrap_or_default(), html)
+                let recipes = config.recipes.iter();
+                let built = recipes.map(|(_, recipe)| recipe.component(config.state.as_deref()));
+                let built: Result<Vec<PathBuf>, String> = built.collect();
+                let built = built.map_err(StartError::Build)?;
+                let plan = flags::resolve(config, &built, &names.unwrap_or_default(), html)?;
+                Ok((plan, Vec::new()))
             }
             Source::File { path, overrides, .. } => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
                     StartError::Config(vec![format!("{}: {}", path.display(), explain(&error))])
                 })?;
-                file::read(path, &text, overrides).map_err(StartError::Config)
+                Ok(file::read(path, &text, overrides))
             }
+        }
+    }
+
+    /// The apps that are built, with the paths that they answer, and where what is
+    /// built is kept, if that is said.
+    pub(crate) fn recipes(&self) -> (&[(String, Recipe)], Option<&Path>) {
+        match self {
+            Source::Config(config) => (&config.recipes, config.state.as_deref()),
+            Source::File { .. } => (&[], None),
         }
     }
 

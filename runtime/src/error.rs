@@ -8,6 +8,8 @@ use std::time::Duration;
 use http::Method;
 use thiserror::Error;
 
+use crate::tenant::Lack;
+
 /// Why the server did not start, or did not take a change.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -16,7 +18,7 @@ pub enum StartError {
     Config(Vec<String>),
     /// There is nothing to serve.
     #[error(
-        "nothing to serve: name a component with --app FILE, a directory of them with --handlers DIR, or static files with --static DIR"
+        "nothing to serve: name a component with --app FILE, a Python app with --wsgi MODULE:APP, a directory of them with --handlers DIR, or static files with --static DIR"
     )]
     Nothing,
     /// A component cannot be used.
@@ -43,6 +45,9 @@ pub enum StartError {
         /// What is wrong with it, and the mend.
         why: String,
     },
+    /// An app could not be built.
+    #[error("{0}")]
+    Build(String),
     /// The machine does not give what the limits ask for.
     #[error("the engine did not start: {0}")]
     Engine(String),
@@ -87,8 +92,8 @@ pub(crate) enum Refusal {
     Misdirected,
     #[error("too many requests; there is room after {0:?}")]
     TooManyRequests(Duration),
-    #[error("the tenant holds {used} of {most} bytes of memory")]
-    TenantMemory { used: usize, most: usize },
+    #[error("there is no memory for it: {0}")]
+    Memory(Lack),
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
     #[error("the body did not arrive in time")]
@@ -114,12 +119,14 @@ pub(crate) enum Refusal {
 pub(crate) enum GuestError {
     #[error("no instance is free: {0}")]
     PoolExhausted(String),
+    #[error("the app could not be loaded: {0}")]
+    NotLoaded(String),
     #[error("the guest trapped: {0}")]
     Trapped(String),
-    #[error("the guest trapped after {limit} bytes of memory were refused: {trap}")]
-    OutOfMemory { limit: usize, trap: String },
-    #[error("the tenant has all of its {most} bytes of memory")]
-    TenantMemory { most: usize },
+    #[error("the guest trapped after memory was refused, as {lack}: {trap}")]
+    OutOfMemory { lack: Lack, trap: String },
+    #[error("there is no memory for it: {0}")]
+    Memory(Lack),
     #[error("the guest used {used:?} of CPU time, its limit is {limit:?}")]
     CpuExceeded { used: Duration, limit: Duration },
     #[error("the guest did not answer within {0:?}")]

@@ -1,6 +1,7 @@
 //! What answers a route.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -14,13 +15,13 @@ use crate::request::{Payload, Request};
 use crate::respond::{self, Response};
 use crate::router::Found;
 use crate::tenant::{Taken, Tenant};
-use crate::wasm::App;
+use crate::wasm::Mounted;
 
 /// What answers a route.
 #[derive(Clone)]
 pub(crate) enum Handler {
     /// A component.
-    App(Arc<App>),
+    App(Arc<Mounted>),
     /// A directory of static files.
     Files(Arc<Files>),
     /// Another address.
@@ -71,7 +72,7 @@ impl Route {
     /// failed.
     pub(crate) async fn of_app(
         &self,
-        app: &Arc<App>,
+        app: &Arc<Mounted>,
         request: &Arc<Request>,
         payload: Payload,
         found: Found,
@@ -84,24 +85,29 @@ impl Route {
         tokio::task::yield_now().await;
         let mut answer = answer?;
         if self.etag {
-            answer = respond::with_etag(answer, request);
+            answer = respond::with_etag(answer, request, tenant).await;
         }
-        Ok(match &self.encoders {
-            Some(encoders) => compress::answer(answer, request, encoders),
-            None => answer,
-        })
+        let small = answer.body().length().is_some_and(|length| length < compress::LEAST);
+        let Some(encoders) = self.encoders.as_ref().filter(|_| !small) else {
+            return Ok(answer);
+        };
+        let began = Instant::now();
+        let answer = compress::answer(answer, request, encoders);
+        tenant.charge(&request.spent, began.elapsed());
+        Ok(answer)
     }
 
     /// Runs an app once its tenant has room. A body that is read whole is there
     /// before: a client that sends slowly holds no place.
     async fn run(
         &self,
-        app: &Arc<App>,
+        app: &Arc<Mounted>,
         request: &Arc<Request>,
         payload: Payload,
         found: Found,
         tenant: &Tenant,
     ) -> Result<Response, Refusal> {
+        let app = app.ready(request).await?;
         if app.streams() {
             let (upload, refused) = payload.upload(&self.limits, request)?;
             let permit = tenant.admit().await?;
@@ -110,8 +116,8 @@ impl Route {
         let mut memory = Taken::nothing(tenant.memory.clone());
         let body = payload.read(&self.limits, &mut memory).await?;
         request.spent.add_received(body.len());
-        let _permit = tenant.admit().await?;
-        Ok(app.answer(request, body, found, &self.name).await?)
+        let permit = tenant.admit().await?.with(memory);
+        Ok(app.answer(request, body, found, permit, &self.name).await?)
     }
 
     /// An answer with the headers that the route gives to all of its own.

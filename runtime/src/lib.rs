@@ -38,6 +38,7 @@
 //!
 //! The modules, in the order in which a start and then a request meet them:
 
+pub mod build;
 pub mod cli;
 pub mod config;
 mod units;
@@ -45,6 +46,7 @@ mod units;
 mod app;
 mod machine;
 mod site;
+mod state;
 mod watch;
 
 mod peer;
@@ -72,11 +74,12 @@ mod error;
 mod observe;
 mod respond;
 
-pub use app::{Bound, Control, MyWeb};
+pub use app::{Bound, Control, MyWeb, Routes};
 pub use config::{Config, Mount, Source, TlsSource};
 pub use error::StartError;
 pub use limits::Limits;
-pub use observe::{LogThread, Sink};
+pub use observe::{Logs, Sink};
 pub use server::Stop;
 pub use units::Rate;
 pub use upgrade::Handover;
+pub use wasm::{Compilation, EngineKind, REFUSED, compile, this_program};

@@ -32,6 +32,9 @@ pub struct Limits {
     /// All of a tenant's key-value data, in bytes, with 64 for each pair. More: an
     /// error for the guest.
     pub key_value: usize,
+    /// What a tenant's guests may write to their logs, in bytes a second. The rest
+    /// is counted.
+    pub log_rate: usize,
     /// Requests of a tenant that run at the same time, and the instances it
     /// keeps for reuse.
     pub concurrency: usize,
@@ -66,8 +69,23 @@ pub struct Limits {
     pub client_connections: usize,
     /// Small files that are kept in memory, of all tenants together, in bytes.
     pub file_cache: usize,
+    /// A component's file, in bytes. Larger: refused.
+    pub component: usize,
+    /// The CPU time that compiling a component may take. Longer: refused.
+    pub compile_time: Duration,
+    /// The memory that compiling a component may take, in bytes. More: refused.
+    pub compile_memory: usize,
+    /// Compiled code that is loaded, of all apps together, in bytes. What was not
+    /// asked for longest is unloaded.
+    pub code: usize,
+    /// Compiled code that is kept in the state directory, in bytes.
+    pub code_cache: usize,
     /// Instances of all tenants at the same time: the size of the pool.
     pub instances: usize,
+    /// Memory of all tenants together, in bytes; what [`Limits::tenant_memory`]
+    /// counts. By default three quarters of what the machine has, or the control
+    /// group that the server is in; half of less than 2 GiB. Passed: 503.
+    pub server_memory: Option<usize>,
     /// How long running requests may go on after the server was told to stop.
     pub drain: Duration,
 }
@@ -85,6 +103,7 @@ impl Default for Limits {
             log: 64 << 10,
             value: 1 << 20,
             key_value: 100 << 20,
+            log_rate: 1 << 20,
             concurrency: 64,
             queue: 128,
             queue_time: Duration::from_secs(5),
@@ -101,7 +120,13 @@ impl Default for Limits {
             connections: 10_000,
             client_connections: 2_000,
             file_cache: 32 << 20,
+            component: 64 << 20,
+            compile_time: Duration::from_secs(60),
+            compile_memory: 2 << 30,
+            code: 512 << 20,
+            code_cache: 10 << 30,
             instances: 1_000,
+            server_memory: None,
             drain: Duration::from_secs(10),
         }
     }

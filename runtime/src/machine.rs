@@ -1,5 +1,7 @@
 //! What the machine can give, beside what the limits ask for.
 
+mod memory;
+
 use crate::error::StartError;
 use crate::limits::Limits;
 use crate::units::Bytes;
@@ -13,6 +15,20 @@ const DESCRIPTORS: usize = 64;
 /// The part of all descriptors that connections leave by default to the files
 /// that they are sent.
 const FOR_FILES: usize = 4;
+
+/// Mappings that a loaded component has: before its code, the code, after it.
+const OF_COMPONENT: usize = 3;
+/// Mappings of everything else: threads, libraries, the heap.
+const BESIDE: usize = 4_096;
+/// The part of all descriptors that loaded components may have, one each.
+const FOR_COMPONENTS: usize = 8;
+
+/// How much of something there is room for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Components that are loaded at the same time.
+    pub(crate) components: usize,
+}
 
 /// Compares single limits with the machine. What all tenants together may ask
 /// for is not looked at: it is meant to be more than there is. The default of
@@ -33,15 +49,55 @@ pub(crate) fn fit(limits: &mut Limits) -> Result<(), StartError> {
                 .push(format!("{name} = {asked}: the machine gives {there}, by {what}; {mend}"));
         }
     };
-    let maps = number_in("/proc/sys/vm/max_map_count").map(|maps| maps / MAPPINGS);
+    let maps = mappings().map(|maps| maps / MAPPINGS);
     most("instances", limits.instances, maps, "vm.max_map_count", "lower it, or raise that");
     let named = "the limit of open descriptors";
     most("connections", limits.connections, descriptors, named, "lower it, or raise that");
-    if let Some(memory) = total_memory().filter(|memory| limits.memory > *memory) {
-        let (asked, memory) = (Bytes(limits.memory), Bytes(memory));
-        problems.push(format!("memory = {asked}: the machine has {memory}; lower it"));
-    }
+    problems.extend(wrong_memory(limits, memory::there_is()));
     if problems.is_empty() { Ok(()) } else { Err(StartError::Config(problems)) }
+}
+
+/// What is left for components by limits that fit.
+pub(crate) fn room(limits: &Limits) -> Room {
+    let descriptors = descriptors().map(|most| most.saturating_sub(DESCRIPTORS).max(1));
+    let pool = limits.instances.saturating_mul(MAPPINGS).saturating_add(BESIDE);
+    let mapped = mappings().map(|maps| maps.saturating_sub(pool) / OF_COMPONENT);
+    let opened = descriptors.map(|most| most / FOR_COMPONENTS);
+    let components = mapped.unwrap_or(usize::MAX).min(opened.unwrap_or(usize::MAX)).max(1);
+    Room { components }
+}
+
+/// What is wrong with the limits of memory where there is so much.
+fn wrong_memory(limits: &Limits, there: Option<usize>) -> Vec<String> {
+    let Limits { memory, server_memory, .. } = *limits;
+    let mut problems = Vec::new();
+    let mut most = |name: &str, asked: usize, there: Option<usize>, what: &str| {
+        if let Some(there) = there.filter(|there| asked > *there) {
+            let (asked, there) = (Bytes(asked), Bytes(there));
+            problems.push(format!("{name} = {asked}: {what} {there}; lower it"));
+        }
+    };
+    let machine = "the machine has";
+    most("memory", memory, there, machine);
+    most("server-memory", server_memory.unwrap_or(0), there, machine);
+    most("memory", memory, server_memory, "all tenants together have server-memory =");
+    problems
+}
+
+/// What no tenant gets by default, in bytes: connections, files in memory, and
+/// what free slots of the pool keep take about as much when there are as many as
+/// there may be.
+const OTHERS: usize = 512 << 20;
+
+/// The memory of all tenants together, in bytes: the limit, or else what is left
+/// of what there is.
+pub(crate) fn server_memory(limits: &Limits) -> usize {
+    limits.server_memory.or_else(|| memory::there_is().map(for_tenants)).unwrap_or(usize::MAX)
+}
+
+/// Three quarters of what there is; of a small machine half.
+fn for_tenants(there: usize) -> usize {
+    there - (there / 4).max(OTHERS.min(there / 2))
 }
 
 /// Raises the limit of open descriptors to what the system allows.
@@ -55,14 +111,39 @@ fn descriptors() -> Option<usize> {
     limit.current.map(|current| usize::try_from(current).unwrap_or(usize::MAX))
 }
 
+/// How many mappings a process may have.
+fn mappings() -> Option<usize> {
+    number_in("/proc/sys/vm/max_map_count")
+}
+
 fn number_in(path: &str) -> Option<usize> {
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// Linux has it in a file; elsewhere it is not checked.
-fn total_memory() -> Option<usize> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib << 10)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_the_memory_is_for_tenants() {
+        for (there, expected) in [(16 << 30, 12 << 30), (1 << 30, 512 << 20), (4 << 20, 2 << 20)] {
+            assert_eq!(for_tenants(there), expected);
+        }
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_refused_with_the_numbers() {
+        let limits = |memory, server_memory| Limits { memory, server_memory, ..Limits::default() };
+        assert_eq!(wrong_memory(&limits(4 << 20, Some(8 << 20)), Some(8 << 20)), [""; 0]);
+        assert_eq!(wrong_memory(&limits(4 << 20, None), None), [""; 0]);
+        let wrong = wrong_memory(&limits(16 << 20, Some(9 << 20)), Some(8 << 20));
+        assert_eq!(
+            wrong,
+            [
+                "memory = 16MiB: the machine has 8MiB; lower it",
+                "server-memory = 9MiB: the machine has 8MiB; lower it",
+                "memory = 16MiB: all tenants together have server-memory = 9MiB; lower it",
+            ]
+        );
+    }
 }

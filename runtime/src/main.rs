@@ -1,12 +1,14 @@
 //! `myweb-run`: parse, run, print, exit.
 
 use std::io::{IsTerminal, Write, stderr, stdout};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use myweb_run::build::build;
 use myweb_run::cli::Invocation;
 use myweb_run::config::json_schema;
-use myweb_run::{Control, Handover, LogThread, MyWeb, Source, Stop};
+use myweb_run::{Compilation, Control, Handover, Logs, MyWeb, REFUSED, Source, Stop, this_program};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Gives memory back once it is not used for a while, from wherever in the heap;
@@ -24,6 +26,12 @@ fn main() -> ExitCode {
             print(&json_schema());
             Ok(())
         }
+        Invocation::Compile(compilation) => return compile(&compilation),
+        Invocation::Build { recipe, state, output } => {
+            // Its progress, and what it warns of.
+            tracing_subscriber::fmt().without_time().with_target(false).with_writer(stderr).init();
+            build(&recipe, state.as_deref(), &output).map_err(anyhow::Error::msg)
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -35,7 +43,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(source: Source) -> anyhow::Result<()> {
-    let logs = LogThread::start().context("cannot start a thread")?;
+    let logs = Logs::start().context("cannot start a thread")?;
     let log = logs.to_stderr();
     let level = log_level()?;
     tracing_subscriber::fmt()
@@ -50,7 +58,7 @@ fn serve(source: Source) -> anyhow::Result<()> {
         .context("cannot start the threads of the server")?;
     runtime.block_on(async {
         let stop = stop_signals().context("cannot listen for signals")?;
-        let server = MyWeb::build_with_logs(source, logs)?;
+        let server = MyWeb::build_with_logs(source, logs, compiler())?;
         let routes = server.routes();
         let server = server.bind().await?;
         obey_signals(server.control()).context("cannot listen for signals")?;
@@ -78,15 +86,32 @@ fn serve(source: Source) -> anyhow::Result<()> {
 }
 
 fn check(source: Source) -> anyhow::Result<()> {
-    let routes = MyWeb::build(source)?.routes();
+    let routes = MyWeb::check(source, compiler())?;
     let count: usize = routes.iter().map(|(_, routes)| routes.len()).sum();
     print(&format!("valid: {} tenants, {count} routes\n", routes.len()));
     Ok(())
 }
 
 fn routes(source: Source) -> anyhow::Result<()> {
-    print(&table(&MyWeb::build(source)?.routes()));
+    print(&table(&MyWeb::check(source, compiler())?));
     Ok(())
+}
+
+/// What compiles apart: this program.
+fn compiler() -> Option<PathBuf> {
+    this_program()
+}
+
+/// Compiles for a server; what it says goes to the server alone.
+fn compile(compilation: &Compilation) -> ExitCode {
+    let (code, said) = match myweb_run::compile(compilation) {
+        Ok(compiled) => (ExitCode::SUCCESS, compiled),
+        Err(why) => (ExitCode::from(REFUSED), why.into_bytes()),
+    };
+    match stdout().write_all(&said) {
+        Ok(()) => code,
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 /// Each tenant, with its routes below it.

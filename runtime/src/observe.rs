@@ -3,6 +3,7 @@
 
 mod access;
 mod lines;
+mod outlet;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -13,18 +14,47 @@ use http::{Method, StatusCode, Uri};
 use crate::request::{Request, RequestId};
 use crate::tenant::Tenant;
 pub(crate) use access::{AccessLog, rfc3339_now};
-pub use lines::{LogThread, Sink};
+pub use lines::{Logs, Sink};
 
 /// What a guest used for a request.
 #[derive(Debug, Default)]
 pub(crate) struct Spent {
     cpu_ns: AtomicU64,
+    /// What the server itself used for its answer, where that can be much.
+    answer_ns: AtomicU64,
     memory: AtomicUsize,
+    instances: AtomicU64,
     log_dropped: AtomicUsize,
     received: AtomicU64,
+    loading_us: AtomicU64,
 }
 
 impl Spent {
+    /// An instance was made for it.
+    pub(crate) fn add_instance(&self) {
+        self.instances.fetch_add(1, Relaxed);
+    }
+
+    /// So much more time was used to encode its answer, or to tag it.
+    pub(crate) fn add_for_answer(&self, used: Duration) {
+        self.answer_ns.fetch_add(nanos(used), Relaxed);
+    }
+
+    /// All CPU time, in nanoseconds.
+    fn cpu_ns(&self) -> u64 {
+        self.cpu_ns.load(Relaxed).saturating_add(self.answer_ns.load(Relaxed))
+    }
+
+    /// So long it waited until its app was loaded.
+    pub(crate) fn set_loading(&self, time: Duration) {
+        self.loading_us.store(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// How long it waited until its app was loaded.
+    pub(crate) fn loading(&self) -> Duration {
+        Duration::from_micros(self.loading_us.load(Relaxed))
+    }
+
     /// So much more of the request's body has been read, in bytes.
     pub(crate) fn add_received(&self, bytes: usize) {
         self.received.fetch_add(bytes as u64, Relaxed);
@@ -32,7 +62,7 @@ impl Spent {
 
     /// The CPU time used so far.
     pub(crate) fn set_cpu(&self, used: Duration) {
-        self.cpu_ns.store(u64::try_from(used.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        self.cpu_ns.store(nanos(used), Relaxed);
     }
 
     /// The memory of its instance, in bytes.
@@ -54,7 +84,14 @@ pub(crate) struct Totals {
     wall_us: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    /// The most that an instance had, in bytes.
+    memory: AtomicUsize,
+    instances: AtomicU64,
     log_dropped: AtomicU64,
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A request from its first byte to the last of its answer. When it is dropped,
@@ -62,9 +99,9 @@ pub(crate) struct Totals {
 pub(crate) struct Visit {
     pub(crate) id: RequestId,
     log: Option<Arc<AccessLog>>,
-    /// The line of a request that was refused before it was understood.
-    method: Method,
-    uri: Uri,
+    /// The method and target of a request that was refused before it was
+    /// understood.
+    misunderstood: Option<(Method, Uri)>,
     remote: std::net::SocketAddr,
     started: Instant,
     pub(crate) request: Option<Arc<Request>>,
@@ -78,17 +115,15 @@ pub(crate) struct Visit {
 const CLIENT_LEFT: u16 = 499;
 
 impl Visit {
-    pub(crate) fn start<B>(
+    pub(crate) fn start(
         id: RequestId,
         log: Option<Arc<AccessLog>>,
-        request: &http::Request<B>,
         remote: std::net::SocketAddr,
     ) -> Box<Visit> {
         Box::new(Visit {
             id,
             log,
-            method: request.method().clone(),
-            uri: request.uri().clone(),
+            misunderstood: None,
             remote,
             started: Instant::now(),
             request: None,
@@ -99,9 +134,39 @@ impl Visit {
         })
     }
 
+    /// The request was not understood. This much of it was.
+    pub(crate) fn misunderstood(&mut self, method: Method, uri: Uri) {
+        self.misunderstood = Some((method, uri));
+    }
+
+    /// Its method and target.
+    fn line(&self) -> Option<(&Method, &Uri)> {
+        let request = self.request.as_ref().map(|request| (&request.method, &request.uri));
+        request.or_else(|| self.misunderstood.as_ref().map(|(method, uri)| (method, uri)))
+    }
+
     /// The answer has this status.
     pub(crate) fn answered(&mut self, status: StatusCode) {
         self.status = status;
+    }
+
+    /// Tells of a failure in the server's log, as far as its tenant may fill that.
+    pub(crate) fn tell(&self, failure: &dyn std::fmt::Display) {
+        let line = format!("{self}: {failure}");
+        match &self.tenant {
+            Some(tenant) if !tenant.may_log(line.len()) => {
+                let spent = self.request.as_ref().map(|request| &request.spent);
+                spent.inspect(|spent| spent.add_log_dropped(line.len()));
+            }
+            _ => tracing::error!("{line}"),
+        }
+    }
+
+    /// The server itself worked for so long on the answer's body.
+    pub(crate) fn worked(&self, used: Duration) {
+        if let (Some(request), Some(tenant)) = (&self.request, &self.tenant) {
+            tenant.charge(&request.spent, used);
+        }
     }
 
     /// So much more of the answer's body was handed to the connection.
@@ -138,7 +203,9 @@ impl Totals {
         self.wall_us.fetch_add(u64::try_from(wall.as_micros()).unwrap_or(u64::MAX), Relaxed);
         self.bytes_out.fetch_add(visit.bytes_out, Relaxed);
         if let Some(request) = &visit.request {
-            self.cpu_ns.fetch_add(request.spent.cpu_ns.load(Relaxed), Relaxed);
+            self.cpu_ns.fetch_add(request.spent.cpu_ns(), Relaxed);
+            self.memory.fetch_max(request.spent.memory.load(Relaxed), Relaxed);
+            self.instances.fetch_add(request.spent.instances.load(Relaxed), Relaxed);
             self.bytes_in.fetch_add(request.spent.received.load(Relaxed), Relaxed);
             let dropped = request.spent.log_dropped.load(Relaxed);
             self.log_dropped.fetch_add(dropped as u64, Relaxed);
@@ -151,12 +218,15 @@ impl std::fmt::Display for Totals {
         let value = |counter: &AtomicU64| counter.load(Relaxed);
         write!(
             f,
-            "{} requests, {} us of CPU time, {} us of wall time, {} bytes in, {} bytes out, {} bytes of log dropped",
+            "{} requests, {} us of CPU time, {} us of wall time, {} bytes in, {} bytes out, \
+             at most {} bytes of memory an instance, {} instances, {} bytes of log dropped",
             value(&self.requests),
             value(&self.cpu_ns) / 1_000,
             value(&self.wall_us),
             value(&self.bytes_in),
             value(&self.bytes_out),
+            self.memory.load(Relaxed),
+            value(&self.instances),
             value(&self.log_dropped)
         )
     }

@@ -10,8 +10,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
 use http::{Method, Uri, Version};
-use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
 use crate::error::Refusal;
@@ -63,21 +63,16 @@ impl Request {
     /// # Errors
     /// What RFC 9112 refuses.
     pub(crate) fn check(
-        request: http::Request<Incoming>,
+        mut head: Parts,
         id: RequestId,
         asking: Asking,
         header_count: usize,
-    ) -> Result<(Arc<Request>, Payload), Refusal> {
-        let (mut head, body) = request.into_parts();
-        check_target(&head.method, &head.uri)?;
-        if head.headers.len() > header_count {
-            return Err(Refusal::TooManyHeaders(header_count));
-        }
-        let default = if asking.secure { 443 } else { 80 };
-        let (host, port) = host_and_port(&head.uri, &head.headers, head.version, default)?;
-        join_cookies(&mut head.headers);
-        let path = decode_path(head.uri.path())?;
-        let request = Arc::new(Request {
+    ) -> Result<Arc<Request>, Misunderstood> {
+        let ((host, port), path) = match understand(&mut head, asking.secure, header_count) {
+            Ok(understood) => understood,
+            Err(refusal) => return Err(Misunderstood::new(refusal, head)),
+        };
+        Ok(Arc::new(Request {
             id,
             method: head.method,
             uri: head.uri,
@@ -89,8 +84,7 @@ impl Request {
             remote: asking.remote,
             secure: asking.secure,
             spent: Spent::default(),
-        });
-        Ok((request, Payload::new(body)))
+        }))
     }
 
     /// Checks the sizes of a request's head.
@@ -123,6 +117,37 @@ impl Request {
             _ => "HTTP/1.1",
         }
     }
+}
+
+/// A request that is refused for its head.
+pub(crate) struct Misunderstood(Box<(Refusal, Parts)>);
+
+impl Misunderstood {
+    pub(crate) fn new(refusal: Refusal, head: Parts) -> Misunderstood {
+        Misunderstood(Box::new((refusal, head)))
+    }
+
+    /// Why, and what was asked.
+    pub(crate) fn into_parts(self) -> (Refusal, Method, Uri) {
+        let (refusal, head) = *self.0;
+        (refusal, head.method, head.uri)
+    }
+}
+
+/// The host with its port, and the decoded path.
+fn understand(
+    head: &mut Parts,
+    secure: bool,
+    header_count: usize,
+) -> Result<((String, u16), String), Refusal> {
+    check_target(&head.method, &head.uri)?;
+    if head.headers.len() > header_count {
+        return Err(Refusal::TooManyHeaders(header_count));
+    }
+    let default = if secure { 443 } else { 80 };
+    let host = host_and_port(&head.uri, &head.headers, head.version, default)?;
+    join_cookies(&mut head.headers);
+    Ok((host, decode_path(head.uri.path())?))
 }
 
 /// What HTTP/2 begins with: no method of HTTP/1.1 (RFC 9113 section 11.6).

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -14,6 +15,8 @@ use crate::conditions::{Outcome, Validators};
 use crate::error::{GuestError, Refusal};
 use crate::observe::Visit;
 use crate::request::Request;
+use crate::tenant::Bound;
+use crate::tenant::Tenant;
 
 /// An answer of ours.
 pub(crate) type Response = http::Response<Body>;
@@ -65,7 +68,7 @@ pub(crate) fn refuse(
     let status = status(refusal);
     // What any client can bring about is no error of the server or of a guest.
     match refusal {
-        Refusal::Guest(_) | Refusal::Unreadable { .. } => tracing::error!("{visit}: {refusal}"),
+        Refusal::Guest(_) | Refusal::Unreadable { .. } => visit.tell(refusal),
         _ => tracing::debug!("{visit}: {refusal}"),
     }
     let own = pages.0.get(&status).filter(|_| !asked.json).cloned();
@@ -102,18 +105,31 @@ pub(crate) fn refuse(
 
 /// The answer with a tag of its bytes, unless it has one; 304 where the client
 /// has them already.
-pub(crate) fn with_etag(mut response: Response, request: &Request) -> Response {
+pub(crate) async fn with_etag(
+    mut response: Response,
+    request: &Request,
+    tenant: &Tenant,
+) -> Response {
     let reads = request.method == Method::GET || request.method == Method::HEAD;
     if response.status() != StatusCode::OK || !reads {
         return response;
     }
-    if let (Body::Bytes(bytes), false) =
-        (response.body(), response.headers().contains_key(header::ETAG))
-        && !bytes.is_empty()
-    {
-        let digest = Sha256::digest(bytes);
+    let untagged = match response.body() {
+        Body::Bytes(bytes) if !response.headers().contains_key(header::ETAG) => bytes.clone(),
+        _ => Bytes::new(),
+    };
+    if !untagged.is_empty() {
+        let mut digest = Sha256::new();
+        for (place, slice) in untagged.chunks(SLICE).enumerate() {
+            if place > 0 {
+                tokio::task::yield_now().await;
+            }
+            let began = Instant::now();
+            digest.update(slice);
+            tenant.charge(&request.spent, began.elapsed());
+        }
         let mut tag = String::from("\"");
-        digest.iter().take(TAG_BYTES).for_each(|byte| {
+        digest.finalize().iter().take(TAG_BYTES).for_each(|byte| {
             // Writing to a String cannot fail.
             let _ = write!(tag, "{byte:02x}");
         });
@@ -131,6 +147,9 @@ pub(crate) fn with_etag(mut response: Response, request: &Request) -> Response {
     response
 }
 
+/// What is digested before others have their turn, in bytes.
+const SLICE: usize = 128 << 10;
+
 /// How much of a digest tells answers apart, in bytes.
 const TAG_BYTES: usize = 16;
 
@@ -147,7 +166,8 @@ fn allow_header(allow: &[Method]) -> Option<(header::HeaderName, HeaderValue)> {
     Some((header::ALLOW, HeaderValue::try_from(names.join(", ")).ok()?))
 }
 
-fn status(refusal: &Refusal) -> StatusCode {
+/// The status of a refusal.
+pub(crate) fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::BadRequest(_) | Refusal::BodyBroken => StatusCode::BAD_REQUEST,
         Refusal::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
@@ -164,15 +184,18 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Unreadable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
         Refusal::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
-        Refusal::Overloaded { .. } | Refusal::TenantMemory { .. } | Refusal::HeadersTogether(_) => {
+        Refusal::Overloaded { .. } | Refusal::Memory(_) | Refusal::HeadersTogether(_) => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         Refusal::Guest(error) => match error {
-            GuestError::PoolExhausted(_) | GuestError::TenantMemory { .. } => {
+            GuestError::PoolExhausted(_) | GuestError::Memory(_) => StatusCode::SERVICE_UNAVAILABLE,
+            GuestError::NotLoaded(_)
+            | GuestError::Trapped(_)
+            | GuestError::NoAnswer(_)
+            | GuestError::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            // What others have is nobody's fault here, and may soon be over.
+            GuestError::OutOfMemory { lack, .. } if lack.of == Bound::Machine => {
                 StatusCode::SERVICE_UNAVAILABLE
-            }
-            GuestError::Trapped(_) | GuestError::NoAnswer(_) | GuestError::Panicked => {
-                StatusCode::INTERNAL_SERVER_ERROR
             }
             GuestError::OutOfMemory { .. } => StatusCode::INSUFFICIENT_STORAGE,
             GuestError::CpuExceeded { .. } | GuestError::WallExceeded(_) => {

@@ -23,18 +23,18 @@ use crate::request::{Payload, Request};
 use crate::respond::{Asked, ErrorPages, Response, refuse};
 use crate::router::{Found, Miss, Router};
 use crate::tenant::Tenant;
-use crate::wasm::{App, Component};
-pub(crate) use load::{ForFiles, load};
+use crate::wasm::{Mounted, Source, Stamp};
+pub(crate) use load::{Common, Eager, load};
 
 /// Tenants, and the hosts that lead to them.
 pub(crate) struct Site {
     hosts: Hosts<Arc<TenantSite>>,
     pub(crate) tenants: Vec<Arc<TenantSite>>,
     pub(crate) access_log: Option<Arc<AccessLog>>,
-    /// The components by their files: what has not changed is not compiled again.
-    components: HashMap<PathBuf, Arc<Component>>,
+    /// The components' files: what has not changed is not read again.
+    sources: HashMap<PathBuf, Arc<Source>>,
     /// What is mounted, so that its instances outlast a reload.
-    apps: HashMap<AppKey, Arc<App>>,
+    apps: HashMap<AppKey, Arc<Mounted>>,
 }
 
 /// The routes of a tenant.
@@ -59,10 +59,11 @@ pub(crate) struct Shown {
 /// What makes two mounts of a component one app.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct AppKey {
-    content: [u8; 32],
+    path: PathBuf,
+    stamp: Stamp,
     tenant: String,
     limits: Limits,
-    reuse: u32,
+    reuse: Option<u32>,
     grants: GrantsPlan,
     /// Where its key-value data is.
     store: Place,
@@ -80,7 +81,7 @@ pub(crate) enum Step {
 pub(crate) struct Run {
     site: Arc<TenantSite>,
     route: Arc<Route>,
-    app: Arc<App>,
+    app: Arc<Mounted>,
     found: Found,
 }
 

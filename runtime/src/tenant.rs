@@ -2,79 +2,134 @@
 
 mod budget;
 mod debt;
+mod places;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::config::plan::Clock;
+use crate::config::plan::{Clock, TenantPlan};
 use crate::error::Refusal;
 use crate::limits::Limits;
-use crate::limits::rate::Buckets;
-use crate::observe::{Sink, Totals};
-pub(crate) use budget::{Budget, Reserve, Taken, oldest};
+use crate::limits::rate::{Buckets, Flow};
+use crate::observe::{Sink, Spent, Totals};
+pub(crate) use budget::{Bound, Budget, Lack, Reserve, Taken, oldest};
 use debt::Debt;
+use places::Places;
 
-/// An owner of hosts, routes and limits.
+/// What is shorter holds up nobody.
+const NOTICED: Duration = Duration::from_micros(100);
+
+/// An owner of hosts, routes and limits. What it may is replaced by a reload;
+/// what it uses outlasts it.
 pub(crate) struct Tenant {
     pub(crate) name: Arc<str>,
     pub(crate) limits: Arc<Limits>,
     /// What time its guests see.
     pub(crate) clock: Clock,
-    /// Memory of its instances, and of the bodies that it holds.
-    pub(crate) memory: Arc<Budget>,
-    pub(crate) totals: Totals,
     /// Where the output of its guests goes, if not to the server's log.
     pub(crate) log: Option<Sink>,
+    log_path: Option<PathBuf>,
+    /// Memory of its instances, and of the bodies that it holds.
+    pub(crate) memory: Arc<Budget>,
+    pub(crate) totals: Arc<Totals>,
+    pub(crate) running: Arc<Running>,
+}
+
+/// What a tenant has running.
+pub(crate) struct Running {
     /// Its requests that go on in the background.
     pub(crate) in_background: AtomicUsize,
     /// Those that stay with the connections for the shortness of their polls.
     pub(crate) short: AtomicUsize,
     /// Its instances that wait for their next request.
     pub(crate) idle: AtomicUsize,
-    running: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    places: Places,
     buckets: Mutex<Buckets>,
+    logged: Mutex<Flow>,
     debt: Debt,
     since: Instant,
 }
 
-/// Held while a request runs.
+/// Held by what runs, until it is gone: a guest whose client has left may have
+/// to be stopped first.
 pub(crate) struct Permit {
-    _running: OwnedSemaphorePermit,
+    running: Arc<Running>,
+    _memory: Option<Taken>,
 }
 
 impl Tenant {
-    pub(crate) fn new(name: &str, limits: Limits, clock: Clock, log: Option<Sink>) -> Tenant {
-        Tenant {
-            name: name.into(),
-            clock,
-            memory: Arc::new(Budget::new(limits.tenant_memory)),
-            running: Arc::new(Semaphore::new(limits.concurrency)),
-            limits: Arc::new(limits),
-            totals: Totals::default(),
-            log,
+    /// A tenant that has nothing running. Its memory is a part of `all`.
+    pub(crate) fn new(plan: &TenantPlan, log: Option<Sink>, all: &Arc<Budget>) -> Tenant {
+        let memory = Budget::part_of(all.clone(), plan.limits.tenant_memory);
+        let running = Running {
             in_background: AtomicUsize::new(0),
             short: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
-            waiting: AtomicUsize::new(0),
+            places: Places::new(plan.limits.concurrency),
             buckets: Mutex::default(),
+            logged: Mutex::default(),
             debt: Debt::default(),
             since: Instant::now(),
+        };
+        Tenant {
+            name: plan.name.as_str().into(),
+            limits: Arc::new(plan.limits.clone()),
+            clock: plan.clock,
+            log,
+            log_path: plan.log.clone(),
+            memory: Arc::new(memory),
+            totals: Arc::default(),
+            running: Arc::new(running),
         }
+    }
+
+    /// The same tenant as a plan has it now, with what it uses.
+    pub(crate) fn changed(&self, plan: &TenantPlan, log: Option<Sink>) -> Tenant {
+        Tenant {
+            name: self.name.clone(),
+            limits: Arc::new(plan.limits.clone()),
+            clock: plan.clock,
+            log,
+            log_path: plan.log.clone(),
+            memory: self.memory.clone(),
+            totals: self.totals.clone(),
+            running: self.running.clone(),
+        }
+    }
+
+    /// Whether a plan has it as it is.
+    pub(crate) fn is_as(&self, plan: &TenantPlan) -> bool {
+        *self.limits == plan.limits && self.clock == plan.clock && self.log_path == plan.log
+    }
+
+    /// From now on its limits are those of what it uses, too. What is in use is
+    /// not taken away.
+    pub(crate) fn take_effect(&self) {
+        self.memory.resize(self.limits.tenant_memory);
+        self.running.places.resize(self.limits.concurrency);
     }
 
     /// One of its guests kept a thread that serves connections for so long.
     pub(crate) fn owes(&self, used: Duration) {
-        self.debt.add(used, self.since.elapsed());
+        self.running.debt.add(used, self.running.since.elapsed());
+    }
+
+    /// The server itself worked for so long on an answer of it, where connections
+    /// are served.
+    pub(crate) fn charge(&self, spent: &Spent, used: Duration) {
+        spent.add_for_answer(used);
+        if used > NOTICED {
+            self.owes(used);
+        }
     }
 
     /// Whether its guests have kept those threads for longer than its share.
     pub(crate) fn is_in_debt(&self) -> bool {
-        !self.debt.is_none() && self.debt.is_deep(self.since.elapsed())
+        let Running { debt, since, .. } = &*self.running;
+        !debt.is_none() && debt.is_deep(since.elapsed())
     }
 
     /// Counts a request against the rates.
@@ -86,9 +141,17 @@ impl Tenant {
         if all.is_none() && one.is_none() {
             return Ok(());
         }
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = buckets.take(all, one, client, self.since.elapsed());
+        let Running { buckets, since, .. } = &*self.running;
+        let mut buckets = buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = buckets.take(all, one, client, since.elapsed());
         taken.map_err(Refusal::TooManyRequests)
+    }
+
+    /// Whether a line of so many bytes may be logged for it: counts them if so.
+    pub(crate) fn may_log(&self, bytes: usize) -> bool {
+        let Running { logged, since, .. } = &*self.running;
+        let mut logged = logged.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.take(bytes, self.limits.log_rate, since.elapsed())
     }
 
     /// Lets a request run, at once or after a short wait in a bounded queue.
@@ -96,36 +159,25 @@ impl Tenant {
     /// # Errors
     /// The queue is full, or the wait was too long.
     pub(crate) async fn admit(&self) -> Result<Permit, Refusal> {
-        if let Ok(permit) = self.running.clone().try_acquire_owned() {
-            return Ok(Permit { _running: permit });
+        let Limits { queue, queue_time, concurrency, .. } = *self.limits;
+        let places = &self.running.places;
+        if !places.take() && !Box::pin(places.wait(queue, queue_time)).await {
+            return Err(Refusal::Overloaded { limit: concurrency });
         }
-        Box::pin(self.wait()).await
-    }
-
-    async fn wait(&self) -> Result<Permit, Refusal> {
-        let overloaded = || Refusal::Overloaded { limit: self.limits.concurrency };
-        let place = Place::take(&self.waiting, self.limits.queue);
-        let _place = place.ok_or_else(overloaded)?;
-        let turn = self.running.clone().acquire_owned();
-        match tokio::time::timeout(self.limits.queue_time, turn).await {
-            Ok(Ok(permit)) => Ok(Permit { _running: permit }),
-            Ok(Err(_)) | Err(_) => Err(overloaded()),
-        }
+        Ok(Permit { running: self.running.clone(), _memory: None })
     }
 }
 
-/// A place in the queue, given back also when the client leaves.
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize, most: usize) -> Option<Place<'a>> {
-        let place = Place(waiting);
-        (waiting.fetch_add(1, Relaxed) < most).then_some(place)
+impl Permit {
+    /// With memory that is taken for as long.
+    pub(crate) fn with(mut self, memory: Taken) -> Permit {
+        self._memory = Some(memory);
+        self
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.running.places.give_back();
     }
 }

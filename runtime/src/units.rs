@@ -21,6 +21,10 @@ pub struct Rate {
     pub per: Duration,
 }
 
+/// A number of bytes a second, written `1MiB/s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flow(pub(crate) usize);
+
 const BYTE_UNITS: [(&str, usize); 5] =
     [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1), ("", 1)];
 const TIME_UNITS: [(&str, u64); 3] = [("ms", 1), ("s", 1_000), ("m", 60_000)];
@@ -33,7 +37,10 @@ impl FromStr for Bytes {
         let (number, unit) = split(text).ok_or_else(wrong)?;
         let (_, factor) = BYTE_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
         let bytes = usize::try_from(number).ok().and_then(|number| number.checked_mul(*factor));
-        bytes.filter(|bytes| *bytes > 0).map(Bytes).ok_or_else(wrong)
+        match bytes.ok_or_else(wrong)? {
+            0 => Err("a limit of zero would refuse everything: write 1 or more".to_owned()),
+            bytes => Ok(Bytes(bytes)),
+        }
     }
 }
 
@@ -44,8 +51,13 @@ impl FromStr for Span {
         let wrong = || format!("{text:?} is no duration: write it like 250ms, 10s or 2m");
         let (number, unit) = split(text).ok_or_else(wrong)?;
         let (_, factor) = TIME_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
-        let millis = number.checked_mul(*factor).filter(|millis| (1..=LONGEST_MS).contains(millis));
-        millis.map(|millis| Span(Duration::from_millis(millis))).ok_or_else(wrong)
+        match number.checked_mul(*factor) {
+            Some(0) => {
+                Err("a limit of zero would end everything at once: write 1ms or more".to_owned())
+            }
+            Some(millis) if millis <= LONGEST_MS => Ok(Span(Duration::from_millis(millis))),
+            _ => Err(format!("{text:?} is longer than a day: write 1440m or less")),
+        }
     }
 }
 
@@ -57,8 +69,31 @@ impl FromStr for Rate {
         let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
         let (_, millis) =
             TIME_UNITS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(wrong)?;
-        let count = count.trim().parse().ok().filter(|count| *count > 0).ok_or_else(wrong)?;
+        let count = count.trim().parse().map_err(|_| wrong())?;
+        if count == 0 {
+            return Err("a rate of zero would refuse everything: write 1/m or more".to_owned());
+        }
         Ok(Rate { count, per: Duration::from_millis(*millis) })
+    }
+}
+
+impl FromStr for Flow {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Flow, String> {
+        let wrong = |_| format!("{text:?} is no size a second: write it like 64KiB/s or 1MiB/s");
+        let size = text.strip_suffix("/s").ok_or_else(|| wrong(String::new()))?;
+        match size.trim_end().parse::<Bytes>() {
+            Ok(Bytes(bytes)) => Ok(Flow(bytes)),
+            Err(why) if why.contains("zero") => Err(why),
+            Err(why) => Err(wrong(why)),
+        }
+    }
+}
+
+impl fmt::Display for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/s", Bytes(self.0))
     }
 }
 

@@ -33,18 +33,29 @@ impl Drop for Watching {
 /// rather than write into them.
 pub(crate) fn start(shared: &Arc<Shared>) -> Watching {
     let (changed, changes) = mpsc::channel(1);
+    let (recipes, state) = shared.source.recipes();
+    let recipes = recipes.to_vec();
+    let state = state.and_then(|state| state.canonicalize().ok());
+    let sources = recipes.clone();
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // A change that is already announced need not be announced again. Logs
         // and the like in the same directory are no change.
         let loaded =
             |path: &PathBuf| path.extension().is_some_and(|ext| ext == "wasm" || ext == "toml");
-        if event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(loaded)) {
+        let kept = |path: &Path| state.as_ref().is_some_and(|state| path.starts_with(state));
+        let source = |path: &Path| sources.iter().any(|(_, recipe)| recipe.is_source(path));
+        let built = |path: &PathBuf| source(path) && !kept(path);
+        let counts = |path: &PathBuf| loaded(path) || built(path);
+        if event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(counts)) {
             let _ = changed.try_send(());
         }
     });
     let watcher = watcher.and_then(|mut watcher| {
         for directory in directories(shared) {
             watcher.watch(&directory, RecursiveMode::NonRecursive)?;
+        }
+        for (_, recipe) in &recipes {
+            watcher.watch(&recipe.folder, RecursiveMode::Recursive)?;
         }
         Ok(watcher)
     });
@@ -59,7 +70,8 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Watching {
 
 fn directories(shared: &Shared) -> BTreeSet<PathBuf> {
     let plan = shared.source.plan().ok();
-    let components = plan.iter().flat_map(|plan| plan.components().filter_map(Path::parent));
+    let components =
+        plan.iter().flat_map(|plan| plan.components().filter_map(|(path, _)| path.parent()));
     let written_in = shared.source.written_in();
     let written_in = written_in.map(|path| if path.is_dir() { Some(path) } else { path.parent() });
     let here = |path: &Path| if path.as_os_str().is_empty() { ".".into() } else { path.to_owned() };

@@ -92,10 +92,63 @@ impl Core {
         )
     }
 
+    /// Another component with this one's memory and parts in a module of its own,
+    /// which does what `application` does when an instance starts.
+    pub fn beside(&self, component: &[u8]) -> Vec<u8> {
+        let Core { more, memory, application, .. } = self;
+        let module = wat::parse_str(format!(
+            "(module (memory {memory}) {more}
+               (func $start (local $at i32) {application}) (start $start))"
+        ));
+        let module = module.expect("a module");
+        let modules = sections(component).filter(|kind| *kind == MODULE).count();
+        // One instance, of a module, with no argument.
+        let instance = [&[1, 0][..], &length(modules), &[0]].concat();
+        let mut both = component.to_vec();
+        for (kind, content) in [(MODULE, module), (INSTANCE, instance)] {
+            both.extend([&[kind][..], &length(content.len()), &content].concat());
+        }
+        both
+    }
+
     /// Writes the component to a file of this name.
     pub fn build(&self, name: &str) -> String {
         write(name, &wat::parse_str(self.text()).unwrap_or_else(|error| panic!("{name}: {error}")))
     }
+}
+
+/// Kinds of sections (Component Model, Binary.md).
+const MODULE: u8 = 1;
+const INSTANCE: u8 = 2;
+
+/// The kinds of a component's sections.
+fn sections(component: &[u8]) -> impl Iterator<Item = u8> {
+    let mut rest = &component[8..];
+    std::iter::from_fn(move || {
+        let (kind, mut after) = rest.split_first()?;
+        let mut length = 0;
+        for place in 0.. {
+            let (byte, next) = after.split_first()?;
+            after = next;
+            length |= usize::from(byte & 0x7f) << (7 * place);
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        rest = after.get(length..)?;
+        Some(*kind)
+    })
+}
+
+/// A number as WebAssembly writes it (LEB128).
+pub fn length(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
 }
 
 /// Writes a component's bytes to a file of this name.
@@ -104,4 +157,24 @@ pub fn write(name: &str, bytes: &[u8]) -> String {
     let path = folder.join(format!("{name}.wasm"));
     std::fs::write(&path, bytes).expect("a file");
     path.display().to_string()
+}
+
+/// A component that does the same, and is another: a section says the number.
+pub fn numbered(component: &[u8], number: u64) -> Vec<u8> {
+    let section = [&[0, 10, 1, b'n'][..], &number.to_le_bytes()].concat();
+    [component, &section].concat()
+}
+
+/// A small component that answers `ok`.
+pub fn small() -> Vec<u8> {
+    wat::parse_str(Core::default().text()).expect("a component")
+}
+
+/// A directory of components by their names, for `--handlers`.
+pub fn handlers(components: impl IntoIterator<Item = (String, Vec<u8>)>) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, bytes) in components {
+        std::fs::write(folder.path().join(name + ".wasm"), bytes).expect("a file");
+    }
+    folder
 }

@@ -1,7 +1,10 @@
 //! Measuring, always beside a peer in the same run: the server on one core, the
 //! load on the other.
 
+mod density;
+mod deployed;
 mod isolation;
+mod languages;
 mod load;
 mod open_loop;
 mod peers;
@@ -59,6 +62,12 @@ pub(crate) fn statics() -> Result<()> {
     tls::run()
 }
 
+/// `cargo xtask bench density`: what ten thousand components cost.
+pub(crate) fn density() -> Result<()> {
+    build::all()?;
+    density::run()
+}
+
 /// `cargo xtask bench isolation`: what a tenant notices of what another does.
 pub(crate) fn isolation() -> Result<()> {
     build::all()?;
@@ -83,6 +92,14 @@ pub(crate) fn components() -> Result<()> {
     let group = Group::measure(&peers::components(&site), &[])?;
     report::show(&[group], "components")?;
     streams::run(&site, ROUNDS)
+}
+
+/// `cargo xtask bench languages`: Python and JavaScript beside servers that run
+/// them outside of a sandbox.
+pub(crate) fn languages() -> Result<()> {
+    needs(&["wrk", "python3", "node", "npm"])?;
+    run("cargo", &["build", "--release", "--package", "myweb-run"])?;
+    languages::run_all()
 }
 
 /// Tells which programs are missing.

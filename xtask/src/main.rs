@@ -14,7 +14,7 @@ cargo xtask build           build the guests and the server, in release
 cargo xtask run [ARGS]      build, then serve guests/hello.wasm and html/, or as ARGS say
 cargo xtask test [--long]   formatting, lints, all tests; --long: soaks and tight bounds too
 cargo xtask bench [NAME]    measure: hello (the default), components,
-                            isolation, static";
+                            density, isolation, languages, static";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,7 +36,9 @@ fn run(arguments: &[String]) -> Result<()> {
         ["test"] => test::all(false),
         ["test", "--long"] => test::all(true),
         ["bench", "components"] => bench::components(),
+        ["bench", "density"] => bench::density(),
         ["bench", "isolation"] => bench::isolation(),
+        ["bench", "languages"] => bench::languages(),
         ["bench", "static"] => bench::statics(),
         ["bench"] | ["bench", "hello"] => bench::hello(),
         [] | ["help" | "--help" | "-h"] => {

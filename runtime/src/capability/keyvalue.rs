@@ -293,10 +293,9 @@ impl Bucket {
     /// Takes up some of the tenant's memory.
     fn hold(&self, bytes: usize) -> Result<Taken, Failure> {
         let mut held = Taken::nothing(self.tenant.memory.clone());
-        if held.more(bytes) {
-            return Ok(held);
-        }
-        Err(Failure::other("the tenant's memory is used up (the limit `tenant-memory`)"))
+        let lacks = |lack| Failure::other(format!("there is no memory for it: {lack}"));
+        held.more(bytes).map_err(lacks)?;
+        Ok(held)
     }
 }
 

@@ -75,7 +75,11 @@ impl Log {
             self.end_line();
         }
         if self.dropped > 0 {
-            self.say(&format!("{} bytes of output dropped: over the log limit", self.dropped));
+            let said = format!("{} bytes of output dropped: over the log limit", self.dropped);
+            // Many short requests could fill the log with these alone.
+            if self.tenant_may(said.len()) {
+                self.say(&said);
+            }
         }
         self.source = None;
         std::mem::take(&mut self.dropped)
@@ -107,14 +111,25 @@ impl Log {
         let tags = self.source.as_ref().map_or(0, Source::length);
         match self.left.checked_sub(text.len() + tags + LINE_COST) {
             Some(left) => {
+                // Also what is dropped counts: else a flood would have no end.
                 self.left = left;
-                self.say(&format!("guest: {text}"));
+                if self.tenant_may(text.len()) {
+                    self.say(&format!("guest: {text}"));
+                } else {
+                    self.dropped += self.line.len();
+                }
             }
             None => {
                 self.left = 0;
                 self.dropped += length;
             }
         }
+    }
+
+    /// Whether the tenant may log a line with so much text.
+    fn tenant_may(&self, text: usize) -> bool {
+        let may = |source: &Source| source.tenant.may_log(text + source.length() + LINE_COST);
+        self.source.as_ref().is_none_or(may)
     }
 
     fn say(&self, what: &str) {

@@ -28,6 +28,10 @@ const BROTLI_BUFFER: usize = 4_096;
 /// A body up to this is encoded at once, in bytes; a larger one while it is sent.
 const AT_ONCE: usize = 64 << 10;
 
+/// What of a larger one is encoded before others have their turn, in bytes: less
+/// than a millisecond's work.
+const SLICE: usize = 32 << 10;
+
 /// Bodies that are encoded while they are sent, at the same time: each holds up
 /// to a mebibyte, as long as its client takes.
 const MOST: usize = 256;
@@ -56,7 +60,9 @@ impl Encoders {
                 Err(_) => Err(body),
                 Ok(place) => {
                     let encoder = Some(Encoder::new(coding));
-                    Ok(Body::Encoded(Box::new(Encoded { body, encoder, _place: place })))
+                    let left = Bytes::new();
+                    let encoded = Encoded { body, left, encoder, worked: false, _place: place };
+                    Ok(Body::Encoded(Box::new(encoded)))
                 }
             },
         }
@@ -116,8 +122,12 @@ pub(crate) fn whole(bytes: &[u8], coding: Coding) -> Option<Bytes> {
 /// A body that is encoded while it is sent.
 pub(crate) struct Encoded {
     body: Body,
+    /// What is left of what the body gave last.
+    left: Bytes,
     /// None once the end is sent.
     encoder: Option<Encoder>,
+    /// A slice was encoded since others had their turn.
+    worked: bool,
     _place: OwnedSemaphorePermit,
 }
 
@@ -132,14 +142,24 @@ impl Encoded {
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         while let Some(encoder) = &mut self.encoder {
-            let piece = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                Some(Ok(frame)) => encoder.write(frame.data_ref().map_or(&[], |bytes| bytes)),
-                None => match self.encoder.take() {
-                    Some(encoder) => encoder.finish(),
-                    None => break,
-                },
-            };
+            if std::mem::take(&mut self.worked) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.left.is_empty() {
+                match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                    Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    Some(Ok(frame)) => self.left = frame.into_data().unwrap_or_default(),
+                    None => {
+                        let end = self.encoder.take().map(Encoder::finish);
+                        return Poll::Ready(end.map(|end| end.map(Frame::data)));
+                    }
+                }
+            }
+            let slice = self.left.split_to(self.left.len().min(SLICE));
+            // Small pieces of a stream together are no more than a slice.
+            self.worked = slice.len() == SLICE;
+            let piece = encoder.write(&slice);
             match piece {
                 // The encoder keeps what it has until there is more of it.
                 Ok(bytes) if bytes.is_empty() => {}

@@ -1,6 +1,7 @@
 //! Where to listen, as it is written down. Pure.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// A listener.
@@ -39,7 +40,10 @@ impl Address {
             None if rest.contains('/') => {
                 return Err(format!("{text:?} has a path; write HOST:PORT"));
             }
-            None => Place::Tcp(rest.to_owned()),
+            None if is_host_and_port(rest) => Place::Tcp(rest.to_owned()),
+            None => {
+                return Err("not an address; write it like 127.0.0.1:7788 or [::1]:7788".to_owned());
+            }
         };
         Ok(Address { tls, place })
     }
@@ -51,6 +55,16 @@ impl Address {
             Place::Unix(_) | Place::Systemd => None,
         }
     }
+}
+
+/// Whether a text is an address or a name, and a port.
+fn is_host_and_port(text: &str) -> bool {
+    let name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    text.parse::<SocketAddr>().is_ok()
+        || text.rsplit_once(':').is_some_and(|(host, port)| {
+            let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+            digits && port.parse::<u16>().is_ok() && !host.is_empty() && host.bytes().all(name)
+        })
 }
 
 impl fmt::Display for Address {
@@ -83,7 +97,18 @@ mod tests {
             ),
             ("https://unix:a", Some(Address { tls: true, place: Place::Unix("a".into()) })),
             ("https://systemd", Some(Address { tls: true, place: Place::Systemd })),
+            ("localhost:0", tcp(false, "localhost:0")),
             ("unix:", None),
+            ("", None),
+            ("nonsense", None),
+            ("a:", None),
+            (":80", None),
+            ("a:65536", None),
+            ("a:+1", None),
+            ("::1:80", None),
+            ("a b:80", None),
+            ("https://", None),
+            ("ftp://a:80", None),
             ("http://a:80/", None),
         ] {
             assert_eq!(Address::parse(text).ok(), address, "{text}");

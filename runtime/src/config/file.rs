@@ -1,21 +1,22 @@
 //! `myweb.toml`: from its text to a plan, or to all that is wrong with it. Pure.
 
+mod conflicts;
 mod grants;
 mod route;
 
-use std::collections::HashMap;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use toml::de::DeTable;
 
 use super::address::Address;
 use super::networks::Networks;
-use super::pattern;
 use super::plan::{
-    AccessFormat, AccessLog, Clock, ErrorPagePlan, Plan, Proxies, RoutePlan, STATE, StorePlan,
-    TenantPlan, TlsPlan,
+    AccessFormat, AccessLog, Clock, ErrorPagePlan, Plan, Proxies, RoutePlan, STATE, SetLimit,
+    StorePlan, TenantPlan, TlsPlan,
 };
+use super::problem::{Origin, Problem};
 use super::reader::{Document, Item, Section};
 use super::schema;
 use crate::hosts::HostPattern;
@@ -50,55 +51,66 @@ impl Overrides {
 
 /// Reads the text of the file `path`. Paths in it are relative to the file.
 ///
-/// # Errors
-/// All that is wrong, a line each: file, line, key, value and mend.
-pub(super) fn read(path: &Path, text: &str, overrides: &Overrides) -> Result<Plan, Vec<String>> {
+/// What is wrong with it is told, too: file, line, key, value and mend. Where it
+/// is, the plan has a default, so that the rest of it can be judged.
+pub(super) fn read(path: &Path, text: &str, overrides: &Overrides) -> (Plan, Vec<Problem>) {
     let name = path.display().to_string();
     let document = Document::new(&name, text);
     let (table, errors) = DeTable::parse_recoverable(text);
     errors.iter().for_each(|error| document.syntax(error));
     let base = path.parent().unwrap_or(Path::new(""));
-    let plan = Reader { base }.plan(&document.root(table.get_ref()), overrides);
-    match document.into_problems() {
-        problems if problems.is_empty() => Ok(plan),
-        problems => Err(problems),
-    }
+    let reader = Reader { base, set: RefCell::default() };
+    let plan = reader.plan(&document.root(table.get_ref()), overrides);
+    (plan, document.into_problems())
 }
 
 /// Reads the parts of the file. What is wrong is noted and replaced by a
 /// default, so that the rest is read too.
 struct Reader<'a> {
     base: &'a Path,
+    /// Where limits were set.
+    set: RefCell<Vec<SetLimit>>,
+}
+
+/// Limits as they stand at a place of the file.
+#[derive(Clone, Default)]
+struct Standing {
+    limits: Limits,
+    /// Where that of memory was set.
+    memory: Option<Origin>,
 }
 
 impl Reader<'_> {
     fn plan(&self, file: &Section<'_>, overrides: &Overrides) -> Plan {
         file.only(schema::FILE);
-        let mut limits = self.limits(file, Scope::Server, &Limits::default());
+        let mut standing = self.limits(file, Scope::Server, &Standing::default());
         for (name, text) in &overrides.limits {
-            if let Some(Err(why)) = Key::named(name).map(|key| key.set(&mut limits, text)) {
-                file.wrong(why);
+            let Some(key) = Key::named(name) else { continue };
+            match key.set(&mut standing.limits, text) {
+                Ok(()) => self.note(key, &mut standing, Origin::flag(key.flag)),
+                Err(why) => file.wrong(format!("--{}: {why}", key.flag)),
             }
         }
-        let listen = texts(file, "listen", Address::parse);
+        let listen = listen(file);
         let listen = match overrides.listen() {
             Some(Ok(one)) => Some(vec![one]),
             Some(Err(why)) => {
-                file.wrong(why);
+                file.wrong(format!("--addr: {why}"));
                 None
             }
             None => listen,
         };
         let state = overrides.state.clone().or_else(|| self.path(file, "state"));
-        let own = state.unwrap_or_else(|| self.base.join(STATE));
+        let own = state.clone().unwrap_or_else(|| self.base.join(STATE));
         let store = self.store(file).unwrap_or(StorePlan::Directory(own));
         let tenants = file.sections("tenant");
-        let tenants = tenants.iter().map(|tenant| self.tenant(tenant, &limits, &store));
+        let tenants = tenants.iter().map(|tenant| self.tenant(tenant, &standing, &store));
         let tenants: Vec<TenantPlan> = tenants.collect();
         if tenants.is_empty() && file.item("tenant").is_none() {
             file.wrong("there is no [[tenant]]; add one with a name, hosts and routes");
         }
-        check_tenants(file, &tenants, limits.instances);
+        let limits = standing.limits;
+        conflicts::check_tenants(file, &tenants, limits.instances);
         let access_log = file.section("access-log").map(|section| self.access_log(&section));
         let listen = listen.filter(|list| !list.is_empty());
         let listen = listen.unwrap_or_else(|| vec![super::default_address()]);
@@ -107,7 +119,8 @@ impl Reader<'_> {
             forwarded: networks(file, "trusted-proxies"),
         };
         let self_signed = overrides.self_signed;
-        let plan = Plan { listen, self_signed, proxies, access_log, limits, tenants };
+        let set = self.set.take();
+        let plan = Plan { listen, self_signed, proxies, access_log, state, limits, set, tenants };
         if plan.lacks_certificates() {
             file.wrong(
                 "listen has an https:// address, and no tenant has a certificate; \
@@ -126,9 +139,9 @@ impl Reader<'_> {
         }
         TlsPlan {
             files: certificate.map(|file| (file.clone(), key.unwrap_or(file))),
-            hsts: section.text("hsts", route::header_value),
+            hsts: section.text("hsts", hsts),
             redirect: section.item("redirect").and_then(|item| item.flag()).unwrap_or(false),
-            origin: section.origin(),
+            origin: section.origin_of("certificate"),
         }
     }
 
@@ -139,12 +152,16 @@ impl Reader<'_> {
             "combined" => Ok(AccessFormat::Combined),
             _ => Err("write json or combined".to_owned()),
         });
-        AccessLog { path: self.path(section, "path"), format: format.unwrap_or(AccessFormat::Json) }
+        AccessLog {
+            path: self.path(section, "path"),
+            format: format.unwrap_or(AccessFormat::Json),
+            origin: section.origin_of("path"),
+        }
     }
 
-    fn tenant(&self, section: &Section<'_>, defaults: &Limits, store: &StorePlan) -> TenantPlan {
+    fn tenant(&self, section: &Section<'_>, defaults: &Standing, store: &StorePlan) -> TenantPlan {
         section.only(schema::TENANT);
-        let limits = self.limits(section, Scope::Tenant, defaults);
+        let standing = self.limits(section, Scope::Tenant, defaults);
         if section.item("name").is_none() {
             section.wrong("the tenant has no name; add name = \"acme\"");
         }
@@ -152,20 +169,26 @@ impl Reader<'_> {
         if hosts.is_none() {
             section.wrong("the tenant has no hosts; add hosts = [\"acme.example\"], or [\"*\"] for all others");
         }
+        if hosts.as_ref().is_some_and(Vec::is_empty) && is_empty(section, "hosts") {
+            section.wrong(
+                "hosts is empty: nobody would reach the tenant; add one, or \"*\" for all others",
+            );
+        }
         let routes: Vec<RoutePlan> =
-            section.sections("route").iter().map(|route| self.route(route, &limits)).collect();
+            section.sections("route").iter().map(|route| self.route(route, &standing)).collect();
         if routes.is_empty() && section.item("route").is_none() {
             section.wrong("the tenant has no [[tenant.route]]; add one with a path and an app");
         }
-        check_routes(section, &routes);
+        conflicts::check_routes(section, &routes);
         TenantPlan {
             name: section.text("name", tenant_name).unwrap_or_default(),
             hosts: hosts.unwrap_or_default(),
-            limits,
+            limits: standing.limits,
             front: None,
             routes,
             clock: section.text("clock", clock).unwrap_or_default(),
             log: self.path(section, "log"),
+            log_origin: section.origin_of("log"),
             tls: section.section("tls").map(|section| self.tls(&section)),
             keyvalue: self.store(section).unwrap_or_else(|| store.clone()),
             origin: section.origin(),
@@ -189,9 +212,9 @@ impl Reader<'_> {
     }
 
     /// The limits of a section over those it inherits.
-    fn limits(&self, section: &Section<'_>, scope: Scope, defaults: &Limits) -> Limits {
-        let mut limits = defaults.clone();
-        let Some(table) = section.section("limits") else { return limits };
+    fn limits(&self, section: &Section<'_>, scope: Scope, defaults: &Standing) -> Standing {
+        let mut standing = defaults.clone();
+        let Some(table) = section.section("limits") else { return standing };
         for name in table.keys() {
             let (Some(key), Some(item)) = (Key::named(name), table.item(name)) else { continue };
             if key.scope < scope {
@@ -201,17 +224,32 @@ impl Reader<'_> {
                     item.wrong(format!("cannot be set here; set it in {place} limits"));
                 continue;
             }
-            let set = |text: &str| key.set(&mut limits, text);
-            if key.is_count() {
+            let set = |text: &str| key.set(&mut standing.limits, text);
+            let set = if key.is_count() {
                 item.number(set)
+            } else if item.peek().is_none() {
+                item.wrong(format!("text in quotes is expected: {:?}", key.example()))
             } else {
                 item.text(set)
             };
+            if set.is_some() {
+                self.note(key, &mut standing, item.origin());
+            }
         }
         // Known in another scope: told above.
         let known = schema::limit_keys(Scope::Server);
         table.only(&known);
-        limits
+        standing
+    }
+
+    /// Notes where a limit was set.
+    fn note(&self, key: &Key, standing: &mut Standing, origin: Origin) {
+        if key.name == "memory" {
+            standing.memory = Some(origin.clone());
+        }
+        if let Some(value) = key.value(&standing.limits) {
+            self.set.borrow_mut().push(SetLimit { name: key.name, value, origin });
+        }
     }
 
     fn path(&self, section: &Section<'_>, key: &str) -> Option<PathBuf> {
@@ -222,54 +260,31 @@ impl Reader<'_> {
     }
 }
 
-/// Notes tenants that could be taken for each other, or take all instances.
-fn check_tenants(file: &Section<'_>, tenants: &[TenantPlan], instances: usize) {
-    let mut names: HashMap<&str, usize> = HashMap::new();
-    let mut hosts: HashMap<&HostPattern, usize> = HashMap::new();
-    for (index, (tenant, section)) in tenants.iter().zip(file.sections("tenant")).enumerate() {
-        if let (Some(first), false) = (names.insert(&tenant.name, index), tenant.name.is_empty()) {
-            section.wrong(format!("tenant[{first}] is called {:?} too; rename one", tenant.name));
-        }
-        for host in &tenant.hosts {
-            if let Some(other) = hosts.insert(host, index) {
-                section.wrong(format!(
-                    "the host {host} is claimed by tenant[{other}] too; a host has one tenant"
-                ));
+/// Where to listen; `None` if nothing is said.
+fn listen(file: &Section<'_>) -> Option<Vec<Address>> {
+    if is_empty(file, "listen") {
+        file.wrong(format!(
+            "listen is empty: nobody would be answered; leave it out for {:?}",
+            super::DEFAULT_ADDRESS
+        ));
+    }
+    let items = file.item("listen")?.list();
+    let mut addresses: Vec<Address> = Vec::new();
+    for item in items {
+        match item.text(Address::parse) {
+            // A free port is another one each time.
+            Some(address) if addresses.contains(&address) && address.port() != Some(0) => {
+                let _: Option<()> = item.wrong("it is there twice; remove one");
             }
-        }
-        let concurrency = tenant.limits.concurrency;
-        if tenants.len() > 1 && concurrency >= instances {
-            section.wrong(format!(
-                "with concurrency = {concurrency} the tenant could take all of the server's \
-                 instances = {instances}; lower the one or raise the other"
-            ));
+            address => addresses.extend(address),
         }
     }
+    Some(addresses)
 }
 
-/// Notes routes that no request could tell apart.
-fn check_routes(tenant: &Section<'_>, routes: &[RoutePlan]) {
-    let mut seen: HashMap<String, Vec<usize>> = HashMap::new();
-    for (index, (route, section)) in routes.iter().zip(tenant.sections("route")).enumerate() {
-        let same = seen.entry(pattern::shape(&route.pattern)).or_default();
-        let overlapping = same.iter().filter_map(|index| routes.get(*index));
-        if let Some(other) = overlapping.into_iter().find(|other| overlap(other, route)) {
-            section.wrong(format!(
-                "{} is claimed by the route at {} too, {}; change the path or the methods of one",
-                route.pattern, other.origin, other.pattern
-            ));
-        }
-        same.push(index);
-    }
-}
-
-fn overlap(one: &RoutePlan, other: &RoutePlan) -> bool {
-    match (&one.methods, &other.methods) {
-        (Some(one), Some(other)) => one.iter().any(|method| other.contains(method)),
-        // One with methods goes before one for any method.
-        (None, None) => true,
-        _ => false,
-    }
+/// Whether there is a list without anything in it.
+fn is_empty(section: &Section<'_>, key: &str) -> bool {
+    section.item(key).is_some_and(|item| item.is_empty_list())
 }
 
 fn networks(section: &Section<'_>, key: &str) -> Networks {
@@ -288,6 +303,18 @@ fn texts<T>(
 ) -> Option<Vec<T>> {
     let items: Vec<Item<'_>> = section.item(key)?.list();
     Some(items.iter().filter_map(|item| item.text(&read)).collect())
+}
+
+/// `Strict-Transport-Security` (RFC 6797 section 6.1).
+fn hsts(text: &str) -> Result<HeaderValue, String> {
+    let age = |part: &str| {
+        let age = part.trim().strip_prefix("max-age=");
+        age.is_some_and(|age| !age.is_empty() && age.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    if !text.split(';').any(age) {
+        return Err("write for how many seconds: max-age=31536000".to_owned());
+    }
+    route::header_value(text)
 }
 
 fn clock(text: &str) -> Result<Clock, String> {

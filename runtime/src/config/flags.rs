@@ -8,9 +8,11 @@ use http::HeaderMap;
 
 use super::address::Address;
 use super::plan::{
-    Clock, GrantsPlan, NEVER_FRESH, Plan, Proxies, RoutePlan, STATE, StaticPlan, StorePlan, Target,
-    TenantPlan, TlsPlan,
+    Clock, GrantsPlan, NEVER_FRESH, Origins, Plan, Proxies, RoutePlan, STATE, StaticPlan,
+    StorePlan, Target, TenantPlan, TlsPlan,
 };
+use super::problem::Origin;
+use crate::build::Recipe;
 use crate::error::StartError;
 use crate::hosts::HostPattern;
 use crate::limits::Limits;
@@ -25,6 +27,9 @@ pub struct Config {
     pub tls: Option<TlsSource>,
     /// Components and the paths they answer, with what lies below them.
     pub apps: Vec<Mount>,
+    /// Apps in Python or JavaScript that are built first, and the paths they
+    /// answer.
+    pub recipes: Vec<(String, Recipe)>,
     /// A directory whose every `NAME.wasm` answers `/NAME` and what lies below.
     pub handlers: Option<PathBuf>,
     /// Directories of static files. Without any, `./html` is served if it is
@@ -34,13 +39,14 @@ pub struct Config {
     pub files: Option<PathBuf>,
     /// The buckets of key-value data that the apps may open.
     pub keyvalue: Vec<String>,
-    /// Where the server keeps what it makes; `state` for key-value data if nothing
-    /// is said.
-    pub state: Option<PathBuf>,
-    /// Requests that one instance serves, one after the other; 1 is fresh.
-    pub reuse: u32,
+    /// Requests that one instance serves, one after the other; 1 is fresh. If
+    /// left out, 1, and 1000 for apps in Python and JavaScript.
+    pub reuse: Option<u32>,
     /// Whether changed components are loaded while serving.
     pub watch: bool,
+    /// Where is kept what is built and compiled; if left out, in the user's
+    /// directory of caches.
+    pub state: Option<PathBuf>,
     /// The bounds that are enforced.
     pub limits: Limits,
 }
@@ -51,13 +57,14 @@ impl Default for Config {
             listen: super::DEFAULT_ADDRESS.to_owned(),
             tls: None,
             apps: Vec::new(),
+            recipes: Vec::new(),
             handlers: None,
             statics: Vec::new(),
             files: None,
             keyvalue: Vec::new(),
-            state: None,
-            reuse: 1,
+            reuse: None,
             watch: false,
+            state: None,
             limits: Limits::default(),
         }
     }
@@ -95,10 +102,11 @@ const TENANT: &str = "default";
 /// and all below, and the flag that says so.
 type Mounted = (String, Target, &'static str);
 
-/// Resolves flags. `handlers` are the `NAME`s of the `NAME.wasm` in the
+/// Resolves flags. `built` are the components of the recipes, `handlers` are the `NAME`s of the `NAME.wasm` in the
 /// configured directory; `html` is `./html` if it is there.
 pub(super) fn resolve(
     config: &Config,
+    built: &[PathBuf],
     handlers: &[String],
     html: Option<PathBuf>,
 ) -> Result<Plan, StartError> {
@@ -119,6 +127,9 @@ pub(super) fn resolve(
             }
         };
     config.apps.iter().for_each(|mount| add("--app", mount, &app));
+    for ((prefix, recipe), path) in config.recipes.iter().zip(built) {
+        add(recipe.flag(), &Mount::new(prefix, path), &app);
+    }
     config.statics.iter().for_each(|mount| add("--static", mount, &files));
     for (name, directory) in handlers.iter().zip(std::iter::repeat(&config.handlers)) {
         let Some(directory) = directory else { break };
@@ -170,7 +181,12 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
         cache_control: NEVER_FRESH,
         compress: true,
         etag: false,
-        origin: origin.to_owned(),
+        origins: Origins {
+            route: Origin::flag(origin),
+            target: Origin::flag(origin),
+            files: Origin::flag("--files"),
+            memory: None,
+        },
     };
     let mut routes = Vec::new();
     for (prefix, target, flag) in &mounts {
@@ -187,6 +203,7 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
         routes,
         clock: Clock::Fine,
         log: None,
+        log_origin: Origin::default(),
         tls: config.tls.as_ref().map(|source| TlsPlan {
             files: match source {
                 TlsSource::SelfSigned => None,
@@ -194,10 +211,10 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
             },
             hsts: None,
             redirect: false,
-            origin: "--tls".to_owned(),
+            origin: Origin::flag("--tls"),
         }),
         keyvalue: StorePlan::Directory(config.state.clone().unwrap_or_else(|| STATE.into())),
-        origin: "--keyvalue".to_owned(),
+        origin: Origin::flag("--keyvalue"),
         error_pages: Vec::new(),
     };
     Plan {
@@ -205,7 +222,9 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
         self_signed: config.tls == Some(TlsSource::SelfSigned),
         proxies: Proxies::default(),
         access_log: None,
+        state: config.state.clone(),
         limits: config.limits.clone(),
+        set: Vec::new(),
         tenants: vec![tenant],
     }
 }
@@ -262,7 +281,7 @@ mod tests {
     /// What stands in front, and each route with what answers it.
     fn resolved(config: &Config, handlers: &[&str], html: bool) -> (Option<PathBuf>, Vec<String>) {
         let handlers: Vec<String> = handlers.iter().map(|name| (*name).to_owned()).collect();
-        let mut plan = resolve(config, &handlers, html.then(|| "html".into())).unwrap();
+        let mut plan = resolve(config, &[], &handlers, html.then(|| "html".into())).unwrap();
         let tenant = plan.tenants.remove(0);
         let shown = |route: &RoutePlan| format!("{} {}", route.pattern, route.target);
         (tenant.front, tenant.routes.iter().map(shown).collect())
@@ -299,7 +318,7 @@ mod tests {
     #[test]
     fn all_problems_are_reported_at_once() {
         let apps = [("blog", "a.wasm"), ("/x/../y", "b.wasm"), ("/c", "c.wasm"), ("/c/", "d.wasm")];
-        let Err(StartError::Config(problems)) = resolve(&config(&apps, &[]), &[], None) else {
+        let Err(StartError::Config(problems)) = resolve(&config(&apps, &[]), &[], &[], None) else {
             panic!("there are problems");
         };
         assert_eq!(problems.len(), 3, "{problems:?}");

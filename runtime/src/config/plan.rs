@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::address::Address;
 use super::networks::Networks;
+use super::problem::{Origin, Problem};
 use crate::hosts::HostPattern;
 use crate::limits::Limits;
 
@@ -20,9 +21,21 @@ pub(crate) struct Plan {
     pub(crate) proxies: Proxies,
     /// Where each request is written down.
     pub(crate) access_log: Option<AccessLog>,
+    /// Where compiled components are kept, if it is said.
+    pub(crate) state: Option<PathBuf>,
     /// The limits of the server itself.
     pub(crate) limits: Limits,
+    /// Where limits were set that are numbers or sizes.
+    pub(crate) set: Vec<SetLimit>,
     pub(crate) tenants: Vec<TenantPlan>,
+}
+
+/// A limit at a place where it was set.
+#[derive(Debug)]
+pub(crate) struct SetLimit {
+    pub(crate) name: &'static str,
+    pub(crate) value: usize,
+    pub(crate) origin: Origin,
 }
 
 /// An owner of hosts, routes and limits.
@@ -38,10 +51,11 @@ pub(crate) struct TenantPlan {
     pub(crate) clock: Clock,
     /// Where the output of its guests goes; else to the server's log.
     pub(crate) log: Option<PathBuf>,
+    pub(crate) log_origin: Origin,
     pub(crate) tls: Option<TlsPlan>,
     pub(crate) keyvalue: StorePlan,
     /// Where this was said, for messages.
-    pub(crate) origin: String,
+    pub(crate) origin: Origin,
     /// In place of the server's own.
     pub(crate) error_pages: Vec<ErrorPagePlan>,
 }
@@ -65,7 +79,7 @@ pub(crate) struct TlsPlan {
     /// Whether requests without TLS are sent on to it.
     pub(crate) redirect: bool,
     /// Where this was said, for messages.
-    pub(crate) origin: String,
+    pub(crate) origin: Origin,
 }
 
 /// A page for an error.
@@ -74,7 +88,7 @@ pub(crate) struct ErrorPagePlan {
     pub(crate) status: StatusCode,
     pub(crate) path: PathBuf,
     /// Where this was said, for messages.
-    pub(crate) origin: String,
+    pub(crate) origin: Origin,
 }
 
 /// Where key-value data is when nothing else is said.
@@ -111,15 +125,25 @@ pub(crate) struct RoutePlan {
     pub(crate) compress: bool,
     /// Whether an app's answers get an etag, and 304 where the client has them.
     pub(crate) etag: bool,
-    /// Where this was said, for messages: `myweb.toml:12`, `--app`.
-    pub(crate) origin: String,
+    pub(crate) origins: Origins,
+}
+
+/// Where the parts of a route were said, for messages.
+#[derive(Clone, Debug)]
+pub(crate) struct Origins {
+    pub(crate) route: Origin,
+    pub(crate) target: Origin,
+    pub(crate) files: Origin,
+    /// The limit of memory, if it was set anywhere.
+    pub(crate) memory: Option<Origin>,
 }
 
 /// What answers a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// A component, how many requests one instance serves, and what it may reach.
-    App { path: PathBuf, reuse: u32, grants: GrantsPlan },
+    /// A component, how many requests one instance serves, if that is said, and
+    /// what it may reach.
+    App { path: PathBuf, reuse: Option<u32>, grants: GrantsPlan },
     /// A directory of static files.
     Files(StaticPlan),
     /// Another address.
@@ -191,6 +215,8 @@ pub(crate) struct AccessLog {
     /// None: standard output.
     pub(crate) path: Option<PathBuf>,
     pub(crate) format: AccessFormat,
+    /// Where this was said, for messages.
+    pub(crate) origin: Origin,
 }
 
 /// The form of a line of the access log.
@@ -203,11 +229,11 @@ pub(crate) enum AccessFormat {
 }
 
 impl Plan {
-    /// The files of all components, each as often as it is named.
-    pub(crate) fn components(&self) -> impl Iterator<Item = &Path> {
+    /// The files of all components, each as often as it is named, and where.
+    pub(crate) fn components(&self) -> impl Iterator<Item = (&Path, &Origin)> {
         self.tenants.iter().flat_map(|tenant| &tenant.routes).filter_map(|route| {
             match &route.target {
-                Target::App { path, .. } => Some(path.as_path()),
+                Target::App { path, .. } => Some((path.as_path(), &route.origins.target)),
                 Target::Files(_) | Target::Redirect { .. } => None,
             }
         })
@@ -218,6 +244,20 @@ impl Plan {
         let has = |tenant: &TenantPlan| tenant.tls.as_ref().is_some_and(|tls| tls.files.is_some());
         let asked = self.listen.iter().any(|address| address.tls);
         asked && !self.self_signed && !self.tenants.iter().any(has)
+    }
+
+    /// A limit that the machine cannot give, as `name = value: why`: a problem at
+    /// each place where it is set as high.
+    pub(crate) fn unfit(&self, text: &str) -> Vec<Problem> {
+        let (name, why) = text.split_once(": ").unwrap_or((text, text));
+        let name = name.split(" = ").next().unwrap_or(name);
+        let places = || self.set.iter().filter(|set| set.name == name);
+        let highest = places().map(|set| set.value).max();
+        let places = places().filter(|set| Some(set.value) == highest);
+        let whole = |origin: &Origin| if origin.is_flag() { text } else { why };
+        let problems: Vec<Problem> =
+            places.map(|set| set.origin.problem(whole(&set.origin))).collect();
+        if problems.is_empty() { vec![Problem::of_all(text.to_owned())] } else { problems }
     }
 
     /// The largest value that a limit has anywhere.
@@ -233,8 +273,8 @@ impl Plan {
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Target::App { path, reuse: 1, .. } => write!(f, "{}", path.display()),
-            Target::App { path, reuse, .. } => {
+            Target::App { path, reuse: None | Some(1), .. } => write!(f, "{}", path.display()),
+            Target::App { path, reuse: Some(reuse), .. } => {
                 write!(f, "{}, reused {reuse} times", path.display())
             }
             Target::Files(files) => write!(f, "files in {}", files.path.display()),

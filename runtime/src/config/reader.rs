@@ -7,7 +7,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::schema::Key;
+use super::problem::{Origin, Problem};
+use super::schema::{self, Key};
 
 /// A document that is read, and the problems found so far.
 pub(super) struct Document<'a> {
@@ -16,7 +17,7 @@ pub(super) struct Document<'a> {
     text: &'a str,
     /// Where each line ends, in bytes.
     ends: Vec<usize>,
-    problems: RefCell<Vec<(usize, String)>>,
+    problems: RefCell<Vec<Problem>>,
 }
 
 /// A table of the document, with its place in it: `tenant[2].limits`.
@@ -53,19 +54,17 @@ impl<'a> Document<'a> {
     }
 
     fn note(&self, line: usize, what: impl std::fmt::Display) {
-        self.problems.borrow_mut().push((line, format!("{}:{line}: {what}", self.name)));
+        let origin = Origin::new(self.name, line, String::new());
+        self.problems.borrow_mut().push(origin.problem(what));
     }
 
     fn line(&self, span: &Range<usize>) -> usize {
         self.ends.partition_point(|end| *end < span.start) + 1
     }
 
-    /// All problems in the order of their lines.
-    pub(super) fn into_problems(self) -> Vec<String> {
-        let mut problems = self.problems.into_inner();
-        problems.sort();
-        problems.dedup();
-        problems.into_iter().map(|(_, text)| text).collect()
+    /// All problems that were found.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems.into_inner()
     }
 }
 
@@ -80,11 +79,14 @@ impl<'a> Section<'a> {
             let near = keys
                 .iter()
                 .map(|known| (strsim::damerau_levenshtein(known.name, name), known.name));
-            let mend = match near.min() {
-                Some((distance, near)) if distance <= 3 && distance < name.chars().count() => {
+            let mend = match (schema::home(name), near.min()) {
+                (Some(home), _) => format!("it belongs {home}"),
+                (None, Some((distance, near)))
+                    if distance <= 3 && distance < name.chars().count() =>
+                {
                     format!("did you mean {near}?")
                 }
-                _ => {
+                (None, _) => {
                     let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
                     format!("known are {}", names.join(", "))
                 }
@@ -114,8 +116,14 @@ impl<'a> Section<'a> {
 
     /// The tables of an array of tables, or nothing.
     pub(super) fn sections(&self, key: &str) -> Vec<Section<'a>> {
-        let items = self.item(key).map(|item| item.list()).unwrap_or_default();
-        items.into_iter().filter_map(|item| item.section()).collect()
+        let Some(item) = self.item(key) else { return Vec::new() };
+        if item.value.get_ref().as_table().is_some() {
+            let header = item.header();
+            let _: Option<()> =
+                item.wrong(format!("there may be several: write [[{header}]], in double brackets"));
+            return Vec::new();
+        }
+        item.list().into_iter().filter_map(|item| item.section()).collect()
     }
 
     /// The items of a table whose keys are anything, with their keys.
@@ -133,12 +141,20 @@ impl<'a> Section<'a> {
 
     /// Notes what is wrong with the section as a whole.
     pub(super) fn wrong(&self, why: impl std::fmt::Display) {
+        if self.place.is_empty() {
+            return self.document.note(self.line, why);
+        }
         self.document.note(self.line, format!("{}: {why}", self.place));
     }
 
-    /// The file and line where the section starts.
-    pub(super) fn origin(&self) -> String {
-        format!("{}:{}", self.document.name, self.line)
+    /// Where the section starts.
+    pub(super) fn origin(&self) -> Origin {
+        Origin::new(self.document.name, self.line, self.place.clone())
+    }
+
+    /// Where the value of a key stands, or the section if it has none.
+    pub(super) fn origin_of(&self, key: &str) -> Origin {
+        self.item(key).map_or_else(|| self.origin(), |item| item.origin())
     }
 
     fn at(&self, key: &str) -> String {
@@ -148,10 +164,15 @@ impl<'a> Section<'a> {
 
 impl<'a> Item<'a> {
     pub(super) fn text<T>(&self, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let Some(text) = self.value.get_ref().as_str() else {
+        let Some(text) = self.peek() else {
             return self.wrong("text in quotes is expected");
         };
         read(text).map_or_else(|why| self.wrong(why), Some)
+    }
+
+    /// The text, if it is one.
+    pub(super) fn peek(&self) -> Option<&'a str> {
+        self.value.get_ref().as_str()
     }
 
     /// A whole number, as text.
@@ -171,6 +192,10 @@ impl<'a> Item<'a> {
         flag.or_else(|| self.wrong("true or false, without quotes, is expected"))
     }
 
+    pub(super) fn is_empty_list(&self) -> bool {
+        self.value.get_ref().as_array().is_some_and(|list| list.is_empty())
+    }
+
     pub(super) fn list(&self) -> Vec<Item<'a>> {
         let Some(list) = self.value.get_ref().as_array() else {
             self.wrong::<()>("a list in brackets is expected");
@@ -185,7 +210,10 @@ impl<'a> Item<'a> {
     }
 
     fn section(&self) -> Option<Section<'a>> {
-        self.as_section().or_else(|| self.wrong("a table is expected"))
+        self.as_section().or_else(|| match self.value.get_ref().as_array() {
+            Some(_) => self.wrong(format!("there is one: write [{}]", self.header())),
+            None => self.wrong("a table is expected"),
+        })
     }
 
     /// The value, if it is a text.
@@ -211,13 +239,30 @@ impl<'a> Item<'a> {
         let span = self.value.span();
         let written = self.document.text.get(span).unwrap_or_default();
         let line = self.line();
-        self.document.note(line, format!("{} = {}: {why}", self.place, short(written)));
+        // The value of a table with a header is its header.
+        let what = match self.is_under_a_header(written) {
+            true => short(written),
+            false => format!("{} = {}", self.place, short(written)),
+        };
+        self.document.note(line, format!("{what}: {why}"));
         None
     }
 
-    /// The file and line where the value stands.
-    pub(super) fn origin(&self) -> String {
-        format!("{}:{}", self.document.name, self.line())
+    fn is_under_a_header(&self, written: &str) -> bool {
+        self.value.get_ref().as_table().is_some() && written.starts_with('[')
+    }
+
+    /// Its place as the header of a table has it: `tenant.route`.
+    fn header(&self) -> String {
+        let parts = self.place.split('.').map(|part| part.split('[').next().unwrap_or(part));
+        parts.collect::<Vec<_>>().join(".")
+    }
+
+    /// Where the value stands.
+    pub(super) fn origin(&self) -> Origin {
+        let written = self.document.text.get(self.value.span()).unwrap_or_default();
+        let what = format!("{} = {}", self.place, short(written));
+        Origin::new(self.document.name, self.line(), what)
     }
 
     fn line(&self) -> usize {

@@ -51,6 +51,11 @@ pub(super) const FILE: &[Key] = &[
         Kind::Texts,
         "peers whose connections begin with a header of the PROXY protocol",
     ),
+    key(
+        "state",
+        Kind::Text,
+        "a directory for compiled components; the user's directory of caches if left out",
+    ),
     key("access-log", Kind::Table(ACCESS_LOG), "where each request is written down"),
     key(
         "limits",
@@ -150,6 +155,21 @@ pub(super) const VALUE: &[Key] = &[
     key("env", Kind::Text, "a variable of the server's environment"),
 ];
 
+/// Where else in the file a key belongs, if it is known anywhere.
+pub(super) fn home(name: &str) -> Option<&'static str> {
+    let is_in = |keys: &[Key]| keys.iter().any(|key| key.name == name);
+    let homes = [
+        (ROUTE, "in a [[tenant.route]]"),
+        (TENANT, "in a [[tenant]]"),
+        (TLS, "in tls = { ... } of a tenant"),
+        (GRANTS, "in grants = { ... } of a route"),
+        (ACCESS_LOG, "in [access-log]"),
+        (FILE, "at the top of the file"),
+    ];
+    let home = homes.into_iter().find(|(keys, _)| is_in(keys)).map(|(_, home)| home);
+    home.or_else(|| is_in(&limit_keys(Scope::Server)).then_some("in limits = { ... }"))
+}
+
 /// The limits of a scope, as keys.
 pub(super) fn limit_keys(scope: Scope) -> Vec<Key> {
     let known = KEYS.iter().filter(|limit| limit.scope >= scope);
@@ -211,8 +231,10 @@ fn limits(scope: Scope) -> Map<String, Value> {
     if let Some(Value::Object(properties)) = table.get_mut("properties") {
         for limit in KEYS.iter().filter(|limit| limit.scope >= scope) {
             let shown = limit.show(&Limits::default());
+            // What could not be written so is no default to fill in.
+            let is_value = limit.set(&mut Limits::default(), &shown).is_ok();
             if let (Some(Value::Object(property)), true) =
-                (properties.get_mut(limit.name), shown != "none")
+                (properties.get_mut(limit.name), is_value)
             {
                 let number = shown.parse::<u64>().ok().filter(|_| limit.is_count());
                 property

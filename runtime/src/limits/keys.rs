@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Limits;
-use crate::units::{Bytes, Rate, Span};
+use crate::units::{Bytes, Flow, Rate, Span};
 
 /// The name of a limit.
 pub(crate) struct Key {
@@ -30,11 +30,22 @@ pub(crate) enum Scope {
 /// A limit's place and kind.
 enum Field<'a> {
     Size(&'a mut usize),
+    /// Of a WebAssembly memory, which has addresses of 32 bits.
+    Memory(&'a mut usize),
     Time(&'a mut Duration),
     /// With the smallest and the largest value.
     Count(&'a mut usize, usize, usize),
     Rate(&'a mut Option<Rate>),
+    /// A part of what the machine has, unless it is said.
+    Share(&'a mut Option<usize>),
+    /// Bytes a second.
+    Flow(&'a mut usize),
 }
+
+/// The default of a share, for people.
+const SHARE: &str = "3/4 of the machine's";
+
+const LARGEST_MEMORY: usize = 4 << 30;
 
 macro_rules! keys {
     ($($name:literal $flag:literal $variable:literal $scope:ident $help:literal $field:expr;)*) => {
@@ -48,7 +59,7 @@ macro_rules! keys {
 keys! {
     "cpu" "max-cpu" "MYWEB_MAX_CPU" Route "CPU time a request (then 504)" |l| Field::Time(&mut l.cpu);
     "wall" "max-wall" "MYWEB_MAX_WALL" Route "time to the answer (then 504)" |l| Field::Time(&mut l.wall);
-    "memory" "max-memory" "MYWEB_MAX_MEMORY" Route "memory an instance (then 507)" |l| Field::Size(&mut l.memory);
+    "memory" "max-memory" "MYWEB_MAX_MEMORY" Route "memory an instance (then 507)" |l| Field::Memory(&mut l.memory);
     "tenant-memory" "max-tenant-memory" "MYWEB_MAX_TENANT_MEMORY" Tenant "memory of all a tenant's instances, and bodies of requests and answers (then 503 or 507)" |l| Field::Size(&mut l.tenant_memory);
     "body" "max-body" "MYWEB_MAX_BODY" Route "a request's body (then 413)" |l| Field::Size(&mut l.body);
     "body-time" "max-body-time" "MYWEB_MAX_BODY_TIME" Route "time for a request's body (then 408)" |l| Field::Time(&mut l.body_time);
@@ -56,6 +67,7 @@ keys! {
     "log" "max-log" "MYWEB_MAX_LOG" Route "what a request may log; the rest is counted" |l| Field::Size(&mut l.log);
     "value" "max-value" "MYWEB_MAX_VALUE" Tenant "a value of key-value data (then an error for the guest)" |l| Field::Size(&mut l.value);
     "key-value" "max-key-value" "MYWEB_MAX_KEY_VALUE" Tenant "all of a tenant's key-value data, and 64 bytes a pair (then an error for the guest)" |l| Field::Size(&mut l.key_value);
+    "log-rate" "max-log-rate" "MYWEB_MAX_LOG_RATE" Tenant "what a tenant's requests may log in a time; the rest is counted" |l| Field::Flow(&mut l.log_rate);
     "concurrency" "max-concurrency" "MYWEB_MAX_CONCURRENCY" Tenant "requests of a tenant that run at the same time" |l| Field::Count(&mut l.concurrency, 1, 30_000);
     "queue" "max-queue" "MYWEB_MAX_QUEUE" Tenant "requests that wait for a place (then 503)" |l| Field::Count(&mut l.queue, 0, 1_000_000);
     "queue-time" "max-queue-time" "MYWEB_MAX_QUEUE_TIME" Tenant "time that they wait (then 503)" |l| Field::Time(&mut l.queue_time);
@@ -72,7 +84,13 @@ keys! {
     "connections" "max-connections" "MYWEB_MAX_CONNECTIONS" Server "connections at the same time; more wait" |l| Field::Count(&mut l.connections, 1, 1_000_000);
     "client-connections" "max-client-connections" "MYWEB_MAX_CLIENT_CONNECTIONS" Server "connections from one address at the same time (then closed)" |l| Field::Count(&mut l.client_connections, 1, 1_000_000);
     "file-cache" "file-cache" "MYWEB_FILE_CACHE" Server "small static files that are kept in memory" |l| Field::Size(&mut l.file_cache);
+    "component" "max-component" "MYWEB_MAX_COMPONENT" Server "a component's file (then refused)" |l| Field::Size(&mut l.component);
+    "compile-time" "max-compile-time" "MYWEB_MAX_COMPILE_TIME" Server "CPU time to compile a component (then refused)" |l| Field::Time(&mut l.compile_time);
+    "compile-memory" "max-compile-memory" "MYWEB_MAX_COMPILE_MEMORY" Server "memory to compile a component (then refused)" |l| Field::Size(&mut l.compile_memory);
+    "code" "max-code" "MYWEB_MAX_CODE" Server "compiled code that stays loaded; what is not asked for longest goes" |l| Field::Size(&mut l.code);
+    "code-cache" "code-cache" "MYWEB_CODE_CACHE" Server "compiled code that is kept in the state directory" |l| Field::Size(&mut l.code_cache);
     "instances" "instances" "MYWEB_INSTANCES" Server "instances at the same time: the pool (then 503)" |l| Field::Count(&mut l.instances, 1, 30_000);
+    "server-memory" "max-server-memory" "MYWEB_MAX_SERVER_MEMORY" Server "memory of all tenants together (then 503)" |l| Field::Share(&mut l.server_memory);
     "drain" "drain" "MYWEB_DRAIN" Server "time for running requests to end when the server stops" |l| Field::Time(&mut l.drain);
 }
 
@@ -89,8 +107,16 @@ impl Key {
     pub(crate) fn set(&self, limits: &mut Limits, text: &str) -> Result<(), String> {
         match (self.field)(limits) {
             Field::Size(size) => *size = text.parse::<Bytes>()?.0,
+            Field::Memory(size) => match text.parse::<Bytes>()? {
+                Bytes(bytes) if bytes > LARGEST_MEMORY => {
+                    return Err("a WebAssembly memory has at most 4GiB: lower it".to_owned());
+                }
+                Bytes(bytes) => *size = bytes,
+            },
             Field::Time(time) => *time = text.parse::<Span>()?.0,
             Field::Rate(rate) => *rate = Some(text.parse()?),
+            Field::Share(size) => *size = Some(text.parse::<Bytes>()?.0),
+            Field::Flow(flow) => *flow = text.parse::<Flow>()?.0,
             Field::Count(count, least, most) => {
                 let number = text.parse().ok().filter(|number| (least..=most).contains(number));
                 *count = number
@@ -103,9 +129,11 @@ impl Key {
     /// The limit as it would be written.
     pub(crate) fn show(&self, limits: &Limits) -> String {
         match (self.field)(&mut limits.clone()) {
-            Field::Size(size) => Bytes(*size).to_string(),
+            Field::Size(size) | Field::Memory(size) => Bytes(*size).to_string(),
             Field::Time(time) => Span(*time).to_string(),
             Field::Rate(rate) => rate.map_or("none".to_owned(), |rate| rate.to_string()),
+            Field::Share(size) => size.map_or(SHARE.to_owned(), |size| Bytes(size).to_string()),
+            Field::Flow(flow) => Flow(*flow).to_string(),
             Field::Count(count, ..) => count.to_string(),
         }
     }
@@ -113,10 +141,30 @@ impl Key {
     /// What a value looks like, in one word, for people.
     pub(crate) fn placeholder(&self) -> &'static str {
         match (self.field)(&mut Limits::default()) {
-            Field::Size(_) => "SIZE",
+            Field::Size(_) | Field::Memory(_) | Field::Share(_) => "SIZE",
             Field::Time(_) => "TIME",
-            Field::Rate(_) => "RATE",
+            Field::Rate(_) | Field::Flow(_) => "RATE",
             Field::Count(..) => "N",
+        }
+    }
+
+    /// How a value is written.
+    pub(crate) fn example(&self) -> &'static str {
+        match (self.field)(&mut Limits::default()) {
+            Field::Size(_) | Field::Memory(_) | Field::Share(_) => "64MiB",
+            Field::Time(_) => "250ms",
+            Field::Rate(_) => "200/s",
+            Field::Flow(_) => "1MiB/s",
+            Field::Count(..) => "64",
+        }
+    }
+
+    /// The value, of those that are sizes or numbers.
+    pub(crate) fn value(&self, limits: &Limits) -> Option<usize> {
+        match (self.field)(&mut limits.clone()) {
+            Field::Size(value) | Field::Memory(value) | Field::Count(value, ..) => Some(*value),
+            Field::Share(value) => *value,
+            Field::Time(_) | Field::Rate(_) | Field::Flow(_) => None,
         }
     }
 
@@ -137,6 +185,7 @@ mod tests {
             ..Limits::default()
         };
         limits.client_rate = limits.rate;
+        limits.server_memory = Some(1 << 30);
         for key in KEYS {
             let text = key.show(&limits);
             let mut read = limits.clone();

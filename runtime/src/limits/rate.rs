@@ -1,55 +1,60 @@
-//! Token buckets. Pure: the time is handed in.
+//! Rates of requests, as token buckets: full, one has as many tokens as the
+//! rate's count, and gains them at its pace. Pure: the time is handed in.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::units::Rate;
 
-/// Holds at most a rate's count of tokens and gains them at its pace.
-#[derive(Debug)]
-struct Bucket {
-    tokens: f64,
-    /// When the tokens were counted.
+/// When a bucket will be full, if nothing more is taken: that alone tells how
+/// many tokens it has now.
+type FullAt = Duration;
+
+/// Takes a token of a bucket.
+///
+/// # Errors
+/// After this time there is a token.
+fn take(bucket: &mut FullAt, rate: Rate, now: Duration) -> Result<(), Duration> {
+    // The rate may be another than when the last token was taken.
+    *bucket = (*bucket).clamp(now, now + rate.per);
+    let full = *bucket + rate.per / rate.count.max(1);
+    let late = full.saturating_sub(now + rate.per);
+    if !late.is_zero() {
+        return Err(late);
+    }
+    *bucket = full;
+    Ok(())
+}
+
+/// Bytes that may flow at a pace, after a pause as many at once as in a second.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    /// What flowed and is not made up for by the time that passed, in bytes.
+    owed: f64,
+    /// When that was counted.
     at: Duration,
 }
 
-impl Bucket {
-    fn full(rate: Rate, now: Duration) -> Bucket {
-        Bucket { tokens: f64::from(rate.count), at: now }
-    }
-
-    fn fill(&mut self, rate: Rate, now: Duration) {
-        let gained = now.saturating_sub(self.at).as_secs_f64() * per_second(rate);
-        self.tokens = (self.tokens + gained).min(f64::from(rate.count));
-        self.at = now;
-    }
-
-    /// Takes a token, or tells after which time there is one.
-    fn take(&mut self, rate: Rate, now: Duration) -> Result<(), Duration> {
-        self.fill(rate, now);
-        if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
-            return Ok(());
+impl Flow {
+    /// Lets so many bytes flow, unless a second's were exceeded already.
+    pub(crate) fn take(&mut self, bytes: usize, a_second: usize, now: Duration) -> bool {
+        let made_up = now.saturating_sub(self.at).as_secs_f64() * a_second as f64;
+        (self.owed, self.at) = ((self.owed - made_up).max(0.0), now);
+        let may = self.owed < a_second as f64;
+        if may {
+            self.owed += bytes as f64;
         }
-        Err(Duration::from_secs_f64((1.0 - self.tokens) / per_second(rate)))
+        may
     }
-}
-
-fn per_second(rate: Rate) -> f64 {
-    f64::from(rate.count) / rate.per.as_secs_f64()
 }
 
 /// The buckets of a tenant: its own, and one for each client address.
 #[derive(Debug, Default)]
 pub(crate) struct Buckets {
-    all: Option<Bucket>,
-    clients: HashMap<IpAddr, Bucket>,
+    all: FullAt,
+    clients: Clients,
 }
-
-/// Addresses that are kept in mind. Beyond it the ones with full buckets are
-/// forgotten, which changes nothing for them, and then all.
-const MOST_CLIENTS: usize = 10_000;
 
 impl Buckets {
     /// Takes a token of each rate that is set. `now` is a time since any fixed
@@ -67,27 +72,65 @@ impl Buckets {
         // The client's first: what one client has too much must not cost the
         // others a token.
         if let Some(rate) = client {
-            self.forget(rate, now);
-            let bucket = self.clients.entry(network(address));
-            bucket.or_insert_with(|| Bucket::full(rate, now)).take(rate, now)?;
+            self.clients.take(network(address), rate, now)?;
         }
-        match all {
-            Some(rate) => self.all.get_or_insert_with(|| Bucket::full(rate, now)).take(rate, now),
-            None => Ok(()),
+        if let Some(rate) = all {
+            take(&mut self.all, rate, now)?;
+        }
+        Ok(())
+    }
+}
+
+/// Addresses whose buckets are kept; a tenant's take about a megabyte.
+const MOST_CLIENTS: usize = 10_000;
+
+/// A bucket for each client address that has taken of it lately, as many as are
+/// kept. When there are more addresses, a new one takes over the fullest bucket,
+/// as it is: nobody's is made fuller, so that all addresses together never get
+/// more than so many buckets yield, and one that was emptied stays so until all
+/// others are as empty.
+#[derive(Debug, Default)]
+struct Clients {
+    buckets: HashMap<IpAddr, FullAt>,
+    /// The same, the fullest first.
+    order: BTreeSet<(FullAt, IpAddr)>,
+}
+
+impl Clients {
+    fn take(&mut self, address: IpAddr, rate: Rate, now: Duration) -> Result<(), Duration> {
+        self.forget(now);
+        let known = self.buckets.get(&address).copied();
+        // Who is new finds a full bucket, as long as there is one.
+        let fullest = self.order.first().copied();
+        let taken_over = fullest.filter(|_| known.is_none() && self.buckets.len() >= MOST_CLIENTS);
+        let mut bucket = known.or(taken_over.map(|(bucket, _)| bucket)).unwrap_or_default();
+        let taken = take(&mut bucket, rate, now);
+        let before = known.map(|bucket| (bucket, address));
+        // Who is refused takes nothing over.
+        if let Some((bucket, address)) = before.or(taken_over.filter(|_| taken.is_ok())) {
+            self.remove(bucket, address);
+        }
+        if known.is_some() || taken.is_ok() {
+            self.buckets.insert(address, bucket);
+            self.order.insert((bucket, address));
+        }
+        taken
+    }
+
+    /// Forgets buckets that are full again, which changes nothing for anybody;
+    /// two at a time, as none gets more than one at a time.
+    fn forget(&mut self, now: Duration) {
+        for _ in 0..2 {
+            match self.order.first().copied() {
+                Some((bucket, address)) if bucket <= now => self.remove(bucket, address),
+                _ => return,
+            }
         }
     }
 
-    fn forget(&mut self, rate: Rate, now: Duration) {
-        if self.clients.len() < MOST_CLIENTS {
-            return;
-        }
-        self.clients.retain(|_, bucket| {
-            bucket.fill(rate, now);
-            bucket.tokens < f64::from(rate.count)
-        });
-        if self.clients.len() >= MOST_CLIENTS {
-            self.clients.clear();
-        }
+    fn remove(&mut self, bucket: FullAt, address: IpAddr) {
+        self.buckets.remove(&address);
+        self.order.remove(&(bucket, address));
     }
 }
 
@@ -116,6 +159,11 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// The address of a number, below 2^32.
+    fn host(number: usize) -> IpAddr {
+        IpAddr::V4((number as u32).into())
+    }
+
     #[test]
     fn a_burst_passes_and_then_the_pace_counts() {
         let mut buckets = Buckets::default();
@@ -130,6 +178,17 @@ mod tests {
     }
 
     #[test]
+    fn a_changed_rate_keeps_what_was_taken() {
+        let slow = Some(Rate { count: 2, per: Duration::from_secs(60) });
+        let mut buckets = Buckets::default();
+        let mut take = |rate, millis| buckets.take(rate, None, address("::1"), at(millis)).is_ok();
+        assert!(take(slow, 0) && take(slow, 0) && !take(slow, 0));
+        assert!(!take(RATE, 0), "it is empty by the new rate, too");
+        assert!(take(RATE, 500) && !take(RATE, 500), "and fills at its pace");
+        assert!(take(slow, 60_000));
+    }
+
+    #[test]
     fn clients_have_buckets_of_their_own() {
         let mut buckets = Buckets::default();
         let mut take = |text| buckets.take(None, RATE, address(text), at(0)).is_ok();
@@ -141,11 +200,61 @@ mod tests {
     }
 
     #[test]
-    fn strangers_do_not_fill_the_memory() {
+    fn bytes_flow_at_their_pace_and_a_second_of_them_at_once() {
+        let mut flow = Flow::default();
+        let mut take = |bytes, millis| flow.take(bytes, 1_000, at(millis));
+        assert!(take(600, 0) && take(600, 0) && !take(1, 0), "1,200 flowed");
+        assert!(!take(1, 200) && take(500, 201) && !take(1, 201));
+        assert!(take(5_000, 60_000) && !take(1, 63_999) && take(1, 64_001));
+    }
+
+    #[test]
+    fn a_client_that_has_enough_costs_the_others_nothing() {
         let mut buckets = Buckets::default();
-        for host in 0..MOST_CLIENTS as u32 + 10 {
-            let _ = buckets.take(None, RATE, IpAddr::V4(host.into()), at(0));
+        let one = Some(Rate { count: 1, per: Duration::from_secs(1) });
+        let mut take = |text| buckets.take(RATE, one, address(text), at(0)).is_ok();
+        assert!(take("10.0.0.1") && !take("10.0.0.1") && take("10.0.0.2"));
+    }
+
+    #[test]
+    fn addresses_without_number_reset_no_bucket() {
+        let mut buckets = Buckets::default();
+        let mut take = |number, millis| buckets.take(None, RATE, host(number), at(millis)).is_ok();
+        assert!(take(0, 0) && take(0, 0) && !take(0, 0));
+        for other in 1..3 * MOST_CLIENTS {
+            take(other, 0);
+            assert!(!take(0, 0), "after {other}");
         }
-        assert!(buckets.clients.len() <= MOST_CLIENTS);
+        assert!(take(0, 500) && !take(0, 500), "it fills at its own pace");
+    }
+
+    #[test]
+    fn addresses_without_number_get_no_more_than_those_that_are_kept() {
+        let mut buckets = Buckets::default();
+        let mut passed = 0;
+        // Each of many comes again and again, for ten seconds.
+        for round in 0..50 {
+            for number in 0..3 * MOST_CLIENTS {
+                let taken = buckets.take(None, RATE, host(number), at(200 * round));
+                passed += usize::from(taken.is_ok());
+            }
+        }
+        // Two at once and two a second each, of those that are kept.
+        assert!(passed <= MOST_CLIENTS * (2 + 2 * 10), "{passed}");
+        assert!(passed >= MOST_CLIENTS * 2 * 9, "{passed}");
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_forgotten() {
+        let mut buckets = Buckets::default();
+        for number in 0..MOST_CLIENTS + 10 {
+            let _ = buckets.take(None, RATE, host(number), at(0));
+        }
+        let Clients { buckets: kept, order } = &buckets.clients;
+        assert_eq!((kept.len(), order.len()), (MOST_CLIENTS, MOST_CLIENTS));
+        for _ in 0..MOST_CLIENTS {
+            let _ = buckets.take(None, RATE, host(0), at(60_000));
+        }
+        assert_eq!((buckets.clients.buckets.len(), buckets.clients.order.len()), (1, 1));
     }
 }

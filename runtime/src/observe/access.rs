@@ -21,7 +21,7 @@ pub(crate) struct AccessLog {
 
 impl AccessLog {
     pub(crate) fn new(sink: Sink, format: AccessFormat) -> AccessLog {
-        AccessLog { sink, format }
+        AccessLog { sink: sink.of_records(), format }
     }
 
     pub(super) fn write(&self, visit: &Visit, now: SystemTime, wall: Duration) {
@@ -43,16 +43,17 @@ fn json_line(visit: &Visit, wall: Duration) -> String {
         "tenant": visit.tenant.as_ref().map(|tenant| &*tenant.name),
         "route": visit.route.as_deref(),
         "remote": visit.remote.ip().to_string(),
-        "method": visit.method.as_str(),
+        "method": visit.line().map(|(method, _)| method.as_str()),
         "host": request.map(|request| &*request.host),
-        "uri": visit.uri.path_and_query().map(|uri| uri.as_str()),
+        "uri": target(visit),
         "protocol": request.map(|request| request.protocol()),
         "status": visit.status.as_u16(),
         "bytes_in": spent.received.load(Relaxed),
         "bytes_out": visit.bytes_out,
         "wall_us": u64::try_from(wall.as_micros()).unwrap_or(u64::MAX),
-        "cpu_us": spent.cpu_ns.load(Relaxed) / 1_000,
+        "cpu_us": spent.cpu_ns() / 1_000,
         "memory": spent.memory.load(Relaxed),
+        "instances": spent.instances.load(Relaxed),
         "log_dropped": spent.log_dropped.load(Relaxed),
         "user_agent": field(visit, &header::USER_AGENT),
         "referer": field(visit, &header::REFERER),
@@ -63,14 +64,15 @@ fn json_line(visit: &Visit, wall: Duration) -> String {
 /// `remote - - [time] "request" status bytes "referer" "user agent"`.
 fn combined_line(visit: &Visit, now: SystemTime) -> String {
     let quoted = |text: Option<String>| text.map_or("-".to_owned(), |text| escape(&text));
-    let uri = visit.uri.path_and_query().map_or("-", |uri| uri.as_str());
     let protocol = visit.request.as_ref().map_or("HTTP/1.1", |request| request.protocol());
+    let request = visit
+        .line()
+        .map(|(method, _)| format!("{method} {} {protocol}", target(visit).unwrap_or("-")));
     format!(
-        "{} - - [{}] \"{} {} {protocol}\" {} {} \"{}\" \"{}\"\n",
+        "{} - - [{}] \"{}\" {} {} \"{}\" \"{}\"\n",
         visit.remote.ip(),
         clf_time(now),
-        visit.method,
-        escape(uri),
+        quoted(request),
         visit.status.as_u16(),
         visit.bytes_out,
         quoted(field(visit, &header::REFERER)),
@@ -84,6 +86,12 @@ pub(crate) fn rfc3339_now() -> String {
     // Writing to a String cannot fail.
     let _ = tracing_subscriber::fmt::time::SystemTime.format_time(&mut Writer::new(&mut text));
     text
+}
+
+/// Path and query, as they were sent.
+fn target(visit: &Visit) -> Option<&str> {
+    let (_, uri) = visit.line()?;
+    uri.path_and_query().map(|target| target.as_str())
 }
 
 fn field(visit: &Visit, name: &HeaderName) -> Option<String> {

@@ -19,7 +19,7 @@ use crate::tenant::Taken;
 pub(crate) struct Payload(Incoming);
 
 impl Payload {
-    pub(super) fn new(body: Incoming) -> Payload {
+    pub(crate) fn new(body: Incoming) -> Payload {
         Payload(body)
     }
 
@@ -84,10 +84,7 @@ async fn collect(
         if first.len() + all.len() + piece.len() > most {
             return Err(Refusal::BodyTooLarge(most));
         }
-        if !memory.more(piece.len()) {
-            let (used, most) = (memory.budget().used(), memory.budget().most);
-            return Err(Refusal::TenantMemory { used, most });
-        }
+        memory.more(piece.len()).map_err(Refusal::Memory)?;
         if first.is_empty() && all.is_empty() {
             first = piece;
         } else {

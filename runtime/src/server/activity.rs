@@ -1,5 +1,6 @@
 //! What goes on on a connection: when it may be ended.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::sleep;
 
+use super::connection::Left;
 use crate::body::Observed;
 use crate::coarse;
 
@@ -49,6 +51,16 @@ impl Activity {
         self.running.fetch_add(1, Relaxed);
         self.heads.fetch_add(head, Relaxed);
         Running { activity: self.clone(), head }
+    }
+
+    /// Ready once `left` is while a request runs. Between requests it is not looked
+    /// at: then the end is read where the next request would be.
+    pub(super) async fn abandoned(&self, mut left: Left) {
+        poll_fn(|cx| match self.running.load(Relaxed) {
+            0 => Poll::Pending,
+            _ => left.as_mut().poll(cx),
+        })
+        .await;
     }
 
     /// The headers of all requests that run, in bytes.

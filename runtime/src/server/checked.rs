@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -28,7 +28,7 @@ pub(super) struct Checked<S> {
     /// Running within a head: which one it is.
     late: Option<(u64, Pin<Box<Sleep>>)>,
     /// For HTTP/1.1: when to look whether nothing has run for too long.
-    idle: Option<Pin<Box<Sleep>>>,
+    idle: Option<(Waker, Pin<Box<Sleep>>)>,
 }
 
 enum Check {
@@ -124,7 +124,16 @@ impl<S> Checked<S> {
     /// more than all other deadlines together.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<&'static str> {
         let Check::Http1 { activity, idle_time, .. } = &self.check else { return Poll::Pending };
-        let idle = self.idle.get_or_insert_with(|| Box::pin(sleep(*idle_time)));
+        // One that will wake this task need not be polled again.
+        if let Some((waker, idle)) = &self.idle
+            && !idle.is_elapsed()
+            && waker.will_wake(cx.waker())
+        {
+            return Poll::Pending;
+        }
+        let new = || (cx.waker().clone(), Box::pin(sleep(*idle_time)));
+        let (waker, idle) = self.idle.get_or_insert_with(new);
+        waker.clone_from(cx.waker());
         loop {
             ready!(idle.as_mut().poll(cx));
             let left = idle_time.saturating_sub(activity.quiet_for());

@@ -48,7 +48,11 @@ pub(super) struct Begun<S> {
     pub(super) limits: Limits,
     /// When the head of the first request must be there.
     pub(super) first_head: Instant,
+    pub(super) left: Left,
 }
+
+/// Ready once the client has closed its side.
+pub(super) type Left = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How long a connection that is not used stays open when the server drains: a
 /// request may be on its way.
@@ -89,12 +93,13 @@ async fn try_serve(
         return Err(io::Error::other("too many connections from one address"));
     };
     stream.prepare(limits.send_time)?;
+    let left: Left = Box::pin(stream.left());
     let stream = Timed::new(stream, limits.send_time, limits.transfer_rate);
     // 3. TLS, with a deadline of its own. Each step is boxed: what a connection
     //    needs for a step is not kept while it waits in the next.
     let Some(tls) = tls else {
         let peer = Peer { address, tls: None, trusted };
-        return Box::pin(by_first_bytes(stream, before, true, peer, context, limits)).await;
+        return Box::pin(by_first_bytes(stream, before, left, true, peer, context, limits)).await;
     };
     let stream = Rewound::new(stream, before.freeze());
     let handshake = Box::pin(context.in_time(limits.handshake_time, tls.accept(stream)));
@@ -106,11 +111,12 @@ async fn try_serve(
     // 4. HTTP, by the protocol that was agreed on, or by the first bytes.
     if protocol.as_deref() == Some(b"h2") {
         let (before, first_head) = (Bytes::new(), Instant::now() + limits.header_time);
-        let begun = Begun { stream, before, peer, context, limits, first_head };
+        let begun = Begun { stream, before, peer, context, limits, first_head, left };
         return Box::pin(http2::serve(begun)).await;
     }
     let before = BytesMut::with_capacity(FIRST_READ);
-    Box::pin(by_first_bytes(stream, before, protocol.is_none(), peer, context, limits)).await
+    let may_be_http2 = protocol.is_none();
+    Box::pin(by_first_bytes(stream, before, left, may_be_http2, peer, context, limits)).await
 }
 
 /// Serves HTTP/2 to clients that start with its preface (RFC 9113 section 3.3)
@@ -118,6 +124,7 @@ async fn try_serve(
 async fn by_first_bytes<S>(
     mut stream: S,
     mut before: BytesMut,
+    left: Left,
     may_be_http2: bool,
     peer: Peer,
     context: Context,
@@ -141,7 +148,7 @@ where
     context.in_time(limits.header_time, first).await?;
     let before = before.freeze();
     let http2 = may_be_http2 && before.starts_with(PREFACE);
-    let begun = Begun { stream, before, peer, context, limits, first_head };
+    let begun = Begun { stream, before, peer, context, limits, first_head, left };
     match http2 {
         true => Box::pin(http2::serve(begun)).await,
         false => Box::pin(http1::serve(begun)).await,
@@ -190,6 +197,11 @@ impl Answers {
     pub(super) fn new(peer: Peer, context: &Context) -> Arc<Answers> {
         let (shared, draining) = (context.shared.clone(), context.draining.clone());
         Arc::new(Answers { peer, shared, draining })
+    }
+
+    /// A request that could not be read was answered so.
+    pub(super) fn note_refused(&self, refusal: &Refusal) {
+        self.shared.note_refused(&self.peer, refusal);
     }
 
     /// Answers a request, or refuses it for what is known of it already.

@@ -14,6 +14,8 @@ use super::activity::Activity;
 use super::checked::Checked;
 use super::connection::{Answers, Begun, DRAIN_IDLE};
 use super::rewound::Rewound;
+use crate::error::Refusal;
+use crate::limits::Limits;
 
 /// hyper's smallest buffer, in bytes (it panics below it).
 const MIN_BUFFER: usize = 8_192;
@@ -29,7 +31,7 @@ pub(super) async fn serve<S>(begun: Begun<S>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Begun { stream, before, peer, context, limits, first_head } = begun;
+    let Begun { stream, before, peer, context, limits, first_head, left } = begun;
     let activity = Activity::new();
     let stream = Rewound::new(stream, before);
     let checked = Checked::http1(stream, &limits, first_head, activity.clone());
@@ -50,23 +52,25 @@ where
         drop(draining.wait_for(|draining| *draining).await);
         activity.quiet(DRAIN_IDLE).await;
     });
-    let ended = tokio::select! {
-        // First: a request that is there is answered.
-        biased;
-        ended = &mut connection => Some(ended),
-        () = &mut stop => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            Pin::new(&mut connection).graceful_shutdown();
-            (&mut connection).await
+    // hyper does not look for the end while there are bytes that it does not want
+    // yet, such as the next request.
+    let mut abandoned = pin!(activity.abandoned(left));
+    let mut stopping = false;
+    let ended = loop {
+        tokio::select! {
+            // First: a request that is there is answered.
+            biased;
+            ended = &mut connection => break ended,
+            () = &mut abandoned => return Err(io::Error::other("the client has left")),
+            () = &mut stop, if !stopping => stopping = true,
         }
+        Pin::new(&mut connection).graceful_shutdown();
     };
     // What hyper could not read it has answered; anything else broke off.
     match ended {
-        Err(error) if !error.is_parse() => return Err(io::Error::other(error)),
-        _ => {}
+        Ok(()) => {}
+        Err(error) if error.is_parse() => answers.note_refused(&refusal(&error, &limits)),
+        Err(error) => return Err(io::Error::other(error)),
     }
     let parts = connection.into_parts();
     let checked = parts.io.into_inner();
@@ -74,6 +78,18 @@ where
         linger(checked.into_stream()).await;
     }
     Ok(())
+}
+
+/// What hyper found wrong with a head.
+fn refusal(error: &hyper::Error, limits: &Limits) -> Refusal {
+    if !error.is_parse_too_large() {
+        return Refusal::BadRequest("the head cannot be read");
+    }
+    // hyper tells these two apart in words only.
+    match error.to_string().contains("URI") {
+        true => Refusal::UriTooLong(limits.uri),
+        false => Refusal::HeadersTooLarge(limits.headers),
+    }
 }
 
 /// Throws away what a client still sends, for a while: if the connection were

@@ -38,7 +38,7 @@ pub(super) async fn serve<S>(begun: Begun<S>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Begun { stream, before, peer, context, limits, first_head } = begun;
+    let Begun { stream, before, peer, context, limits, first_head, .. } = begun;
     let stream = Rewound::new(stream, before);
     let io = TokioIo::new(Checked::http2(stream, limits.header_time, first_head));
     let activity = Activity::new();

@@ -151,10 +151,10 @@ impl Listeners {
         for listener in last.iter().chain(first) {
             let accepted = match &listener.socket {
                 Socket::Tcp(socket) => {
-                    socket.poll_accept(cx).map_ok(|(stream, _)| Stream::Tcp(stream))
+                    socket.poll_accept(cx).map_ok(|(stream, _)| Stream::from(stream))
                 }
                 Socket::Unix(socket) => {
-                    socket.poll_accept(cx).map_ok(|(stream, _)| Stream::Unix(stream))
+                    socket.poll_accept(cx).map_ok(|(stream, _)| Stream::from(stream))
                 }
             };
             if let Poll::Ready(accepted) = accepted {
@@ -203,7 +203,7 @@ impl Socket {
             Socket::Tcp(socket) => {
                 let Ok(socket) = socket.into_std() else { return Vec::new() };
                 let accept = || TcpStream::from_std(nonblocking_tcp(socket.accept().ok()?.0)?).ok();
-                std::iter::from_fn(accept).map(Stream::Tcp).collect()
+                std::iter::from_fn(accept).map(Stream::from).collect()
             }
             Socket::Unix(socket) => {
                 let Ok(socket) = socket.into_std() else { return Vec::new() };
@@ -212,7 +212,7 @@ impl Socket {
                     stream.set_nonblocking(true).ok()?;
                     UnixStream::from_std(stream).ok()
                 };
-                std::iter::from_fn(accept).map(Stream::Unix).collect()
+                std::iter::from_fn(accept).map(Stream::from).collect()
             }
         }
     }

@@ -1,13 +1,15 @@
 //! A connection's stream: TCP, or a Unix socket.
 
+use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// What the system keeps of an answer that is not on its way yet, in bytes. By
@@ -16,10 +18,22 @@ use tokio::net::{TcpStream, UnixStream};
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 << 10;
 
-/// A stream of a listener.
+/// A stream of a listener. It is shared with who waits for the client to leave.
 pub(super) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+    Tcp(Arc<TcpStream>),
+    Unix(Arc<UnixStream>),
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Stream {
+        Stream::Tcp(Arc::new(stream))
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(stream: UnixStream) -> Stream {
+        Stream::Unix(Arc::new(stream))
+    }
 }
 
 impl Stream {
@@ -70,17 +84,73 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Ready once the client has closed its side, also while bytes of it wait
+    /// that nobody reads: reading would not tell before they are read.
+    pub(super) fn left(&self) -> impl Future<Output = ()> + Send + use<> {
+        let stream = match self {
+            Stream::Tcp(stream) => Stream::Tcp(stream.clone()),
+            Stream::Unix(stream) => Stream::Unix(stream.clone()),
+        };
+        async move {
+            #[cfg(target_os = "linux")]
+            {
+                // Urgent data is not asked for when a socket is registered: what is
+                // left of this interest is the end. An error is one, too.
+                let left = match &stream {
+                    Stream::Tcp(stream) => stream.ready(Interest::PRIORITY).await,
+                    Stream::Unix(stream) => stream.ready(Interest::PRIORITY).await,
+                };
+                drop(left);
+            }
+            #[cfg(not(target_os = "linux"))]
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// Calls a method of whichever stream there is.
 macro_rules! of_either {
     ($self:ident, $stream:ident => $call:expr) => {
-        match $self.get_mut() {
-            Stream::Tcp($stream) => {
-                let $stream = Pin::new($stream);
-                $call
+        match &*$self {
+            Stream::Tcp($stream) => $call,
+            Stream::Unix($stream) => $call,
+        }
+    };
+}
+
+/// Reads what is there. As tokio does it for a stream that is not shared, a read
+/// that does not fill the buffer is the last one until there is news: another
+/// would cost a system call to learn that there is nothing.
+macro_rules! read_of {
+    ($stream:ident, $cx:ident, $buffer:ident) => {
+        loop {
+            ready!($stream.poll_read_ready($cx))?;
+            let room = $buffer.remaining();
+            let mut read = None;
+            let tried = $stream.try_io(Interest::READABLE, || {
+                let count = $stream.try_read_buf($buffer)?;
+                read = Some(count);
+                let drained = 0 < count && count < room;
+                if drained { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            match (read, tried) {
+                (Some(_), _) => return Poll::Ready(Ok(())),
+                (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                (None, tried) => return Poll::Ready(tried),
             }
-            Stream::Unix($stream) => {
-                let $stream = Pin::new($stream);
-                $call
+        }
+    };
+}
+
+/// Writes what there is room for.
+macro_rules! write_to {
+    ($stream:ident, $cx:ident, $write:expr) => {
+        loop {
+            ready!($stream.poll_write_ready($cx))?;
+            match $write {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
             }
         }
     };
@@ -92,7 +162,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        of_either!(self, stream => stream.poll_read(cx, buffer))
+        of_either!(self, stream => read_of!(stream, cx, buffer))
     }
 }
 
@@ -102,7 +172,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        of_either!(self, stream => stream.poll_write(cx, bytes))
+        of_either!(self, stream => write_to!(stream, cx, stream.try_write(bytes)))
     }
 
     fn poll_write_vectored(
@@ -114,18 +184,27 @@ impl AsyncWrite for Stream {
         if let [piece] = pieces {
             return self.poll_write(cx, piece);
         }
-        of_either!(self, stream => stream.poll_write_vectored(cx, pieces))
+        of_either!(self, stream => write_to!(stream, cx, stream.try_write_vectored(pieces)))
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        of_either!(self, stream => stream.poll_flush(cx))
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What is written is the system's.
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        of_either!(self, stream => stream.poll_shutdown(cx))
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shutdown = match &*self {
+            Stream::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+            Stream::Unix(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+        };
+        Poll::Ready(match shutdown {
+            // The client has closed both sides already.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            shutdown => shutdown,
+        })
     }
 }

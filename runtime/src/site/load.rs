@@ -3,37 +3,53 @@
 
 mod grants;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{AppKey, Shown, Site, TenantSite};
 use crate::capability::keyvalue::Stores;
 use crate::compress::Encoders;
-use crate::config::Plan;
 use crate::config::address::Address;
 use crate::config::plan::{RoutePlan, StaticPlan, Target, TenantPlan};
+use crate::config::problem::Origin;
+use crate::config::{Plan, Problem};
 use crate::error::{StartError, explain};
 use crate::files::{self, FileCache, Files, Root};
 use crate::handler::{Handler, Route};
 use crate::hosts::{HostPattern, Hosts};
 use crate::limits::Limits;
-use crate::observe::{AccessLog, LogThread};
+use crate::observe::{AccessLog, Logs};
 use crate::redirect::{HTTPS, Redirect, Transport};
 use crate::respond::{ErrorPage, ErrorPages};
 use crate::router::Router;
-use crate::tenant::Tenant;
+use crate::tenant::{Budget, Tenant};
 use crate::tls::{self, Certificates};
-use crate::units::Bytes;
-use crate::wasm::{App, Component, Engines};
+use crate::wasm::{App, Component, Library, Mounted, Source};
 use grants::OfTenant;
 
-/// What all static files, bodies and apps share, as long as the server runs.
-pub(crate) struct ForFiles {
+/// What all tenants share, as long as the server runs.
+pub(crate) struct Common {
     pub(crate) cache: Arc<FileCache>,
     pub(crate) encoders: Encoders,
     pub(crate) stores: Stores,
+    /// The memory of all of them together.
+    pub(crate) memory: Arc<Budget>,
 }
+
+/// Which components are loaded before the site is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Eager {
+    /// Those that are new or changed, unless there are many: then each is loaded
+    /// when it is first asked for.
+    Few,
+    /// All of them.
+    All,
+}
+
+/// As many new or changed components are loaded before the site is there, so
+/// that what is wrong with one is told at once.
+const FEW: usize = 100;
 
 /// A site, and what of it is the old one's because the new one is broken.
 pub(crate) struct Loaded {
@@ -49,17 +65,19 @@ pub(crate) struct Loaded {
 /// Whatever is missing or broken, each with the place that names it.
 pub(crate) fn load(
     plan: &Plan,
-    engines: &Engines,
-    logs: &LogThread,
-    shared: &ForFiles,
+    library: &Arc<Library>,
+    logs: &Logs,
+    shared: &Common,
+    eager: Eager,
     before: Option<&Site>,
-) -> Result<Loaded, StartError> {
+) -> Result<Loaded, Vec<Problem>> {
     let mut loader = Loader {
-        engines,
+        library,
         logs,
         shared,
         before,
         roots: HashMap::new(),
+        sources: HashMap::new(),
         components: HashMap::new(),
         apps: HashMap::new(),
         problems: Vec::new(),
@@ -67,11 +85,12 @@ pub(crate) fn load(
     };
     let access_log = plan.access_log.as_ref().and_then(|plan| {
         let sink = match &plan.path {
-            Some(path) => loader.sink(path)?,
+            Some(path) => loader.sink(path, &plan.origin)?,
             None => logs.to_stdout(),
         };
         Some(Arc::new(AccessLog::new(sink, plan.format)))
     });
+    loader.sources(plan, eager);
     let mut hosts = Hosts::default();
     let certificates = loader.certificates(plan);
     let https = plan.listen.iter().find(|address| address.tls).and_then(Address::port);
@@ -85,25 +104,26 @@ pub(crate) fn load(
         tenants.push(site);
     }
     if !loader.problems.is_empty() {
-        return Err(StartError::Config(loader.problems));
+        return Err(loader.problems);
     }
-    let Loader { components, apps, kept, .. } = loader;
-    let components = components.into_iter().filter_map(|(path, found)| Some((path, found?)));
-    let components = components.collect();
-    Ok(Loaded { certificates, site: Site { hosts, tenants, access_log, components, apps }, kept })
+    let Loader { sources, apps, kept, .. } = loader;
+    Ok(Loaded { certificates, site: Site { hosts, tenants, access_log, sources, apps }, kept })
 }
 
 /// What is loaded so far, each thing once. `None` is what could not be loaded
 /// and has been told.
 struct Loader<'a> {
-    engines: &'a Engines,
-    logs: &'a LogThread,
-    shared: &'a ForFiles,
+    library: &'a Arc<Library>,
+    logs: &'a Logs,
+    shared: &'a Common,
     before: Option<&'a Site>,
     roots: HashMap<(PathBuf, Vec<String>), Option<Arc<Root>>>,
-    components: HashMap<PathBuf, Option<Arc<Component>>>,
-    apps: HashMap<AppKey, Arc<App>>,
-    problems: Vec<String>,
+    /// The components' files that are sound, as far as it is known.
+    sources: HashMap<PathBuf, Arc<Source>>,
+    /// Those of them that are loaded now.
+    components: HashMap<PathBuf, Arc<Component>>,
+    apps: HashMap<AppKey, Arc<Mounted>>,
+    problems: Vec<Problem>,
     kept: Vec<String>,
 }
 
@@ -132,7 +152,7 @@ impl Loader<'_> {
             router.add(&route.pattern, route.methods.clone(), Arc::new(target));
         }
         let front = plan.front.clone().map(StaticPlan::new);
-        let front = front.and_then(|plan| self.files(&plan, true, "--static"));
+        let front = front.and_then(|plan| self.files(&plan, true, &Origin::default()));
         let error_pages = self.error_pages(plan);
         let transport = match &plan.tls {
             Some(tls) => {
@@ -153,7 +173,9 @@ impl Loader<'_> {
                 Ok(own) => {
                     certificates.add(HostPattern::Any, own);
                 }
-                Err(why) => self.problems.push(format!("--tls self-signed: {why}")),
+                Err(why) => {
+                    self.problems.push(Problem::of_all(format!("--tls self-signed: {why}")));
+                }
             }
         }
         for tenant in &plan.tenants {
@@ -165,24 +187,24 @@ impl Loader<'_> {
                         certificates.add(host.clone(), certificate.clone());
                     }
                 }
-                Err(why) => self.problems.push(format!("{}: {why}", tls.origin)),
+                Err(why) => self.problems.push(tls.origin.problem(why)),
             }
         }
         certificates
     }
 
-    /// The tenant that was there before, with what it uses, unless its limits
-    /// have changed.
+    /// The tenant that was there before, with what it uses, as it is now.
     fn owner(&mut self, plan: &TenantPlan) -> Arc<Tenant> {
-        let before = self.before.into_iter().flat_map(|site| &site.tenants);
-        let mut same = before.map(|site| &site.tenant).filter(|tenant| *tenant.name == *plan.name);
-        match same.find(|tenant| *tenant.limits == plan.limits && tenant.clock == plan.clock) {
-            Some(tenant) => tenant.clone(),
-            None => {
-                let log = plan.log.as_deref().and_then(|path| self.sink(path));
-                Arc::new(Tenant::new(&plan.name, plan.limits.clone(), plan.clock, log))
-            }
+        let mut before = self.before.into_iter().flat_map(|site| &site.tenants);
+        let before = before.find(|site| *site.tenant.name == *plan.name).map(|site| &site.tenant);
+        if let Some(tenant) = before.filter(|tenant| tenant.is_as(plan)) {
+            return tenant.clone();
         }
+        let log = plan.log.as_deref().and_then(|path| self.sink(path, &plan.log_origin));
+        Arc::new(match before {
+            Some(tenant) => tenant.changed(plan, log),
+            None => Tenant::new(plan, log, &self.shared.memory),
+        })
     }
 
     fn handler(
@@ -193,29 +215,18 @@ impl Loader<'_> {
     ) -> Option<Handler> {
         match &route.target {
             Target::Files(plan) => {
-                let files = self.files(plan, route.compress, &route.origin)?;
+                let files = self.files(plan, route.compress, &route.origins.target)?;
                 Some(Handler::Files(Arc::new(files)))
             }
             Target::Redirect { to, status } => {
                 Some(Handler::Redirect(Arc::new(Redirect::new(to.clone(), *status))))
             }
             Target::App { path, reuse, grants } => {
-                let component = self.component(path, &route.origin)?;
-                let (least, most) = (component.least_memory(), route.limits.memory);
-                let most = most.min(tenant.limits.tenant_memory);
-                if least > most {
-                    let (origin, path) = (&route.origin, path.display());
-                    self.problems.push(format!(
-                        "{origin}: {path}: an instance starts with {} of memory, {} are allowed; \
-                         raise the memory limit",
-                        Bytes(least),
-                        Bytes(most)
-                    ));
-                    return None;
-                }
-                let granted = self.grants(grants, keyvalue, &route.origin)?;
+                let source = self.sources.get(path)?.clone();
+                let granted = Arc::new(self.grants(grants, keyvalue, &route.origins)?);
                 let key = AppKey {
-                    content: component.content,
+                    path: path.clone(),
+                    stamp: source.stamp,
                     tenant: tenant.name.to_string(),
                     limits: route.limits.clone(),
                     reuse: *reuse,
@@ -227,28 +238,45 @@ impl Loader<'_> {
                 let before = before.filter(|app| Arc::ptr_eq(&app.tenant, tenant)).cloned();
                 let app = self.apps.entry(key).or_insert_with(|| {
                     let limits = Arc::new(route.limits.clone());
-                    let new = || App::new(component, limits, granted, *reuse, tenant.clone());
-                    before.unwrap_or_else(|| Arc::new(new()))
+                    let (reuse, owner, of_app) = (*reuse, tenant.clone(), limits.clone());
+                    let new = move |component| {
+                        App::new(component, of_app.clone(), granted.clone(), reuse, owner.clone())
+                    };
+                    let library = self.library.clone();
+                    let mounted = || Mounted::new(source, library, limits, tenant.clone(), new);
+                    before.unwrap_or_else(|| Arc::new(mounted()))
                 });
-                Some(Handler::App(app.clone()))
+                let app = app.clone();
+                let loaded = self.components.get(path).filter(|_| !app.is_loaded()).cloned();
+                if let Some(Err(unfit)) = loaded.map(|component| app.set(component)) {
+                    let at = route.origins.memory.as_ref().filter(|_| unfit.limit == "memory");
+                    let at = at.map_or(String::new(), |origin| format!(" at {}", origin.at()));
+                    let why = format!("{}: {unfit}{at}", path.display());
+                    self.problems.push(route.origins.target.problem(why));
+                    return None;
+                }
+                Some(Handler::App(app))
             }
         }
     }
 
-    fn files(&mut self, plan: &StaticPlan, compress: bool, origin: &str) -> Option<Files> {
+    fn files(&mut self, plan: &StaticPlan, compress: bool, origin: &Origin) -> Option<Files> {
         let root = self.root(plan, origin)?;
         let encoders = compress.then(|| self.shared.encoders.clone());
         Some(Files { root, listing: plan.listing, fallback: plan.fallback.clone(), encoders })
     }
 
-    fn root(&mut self, plan: &StaticPlan, origin: &str) -> Option<Arc<Root>> {
+    fn root(&mut self, plan: &StaticPlan, origin: &Origin) -> Option<Arc<Root>> {
+        if plan.path.as_os_str().is_empty() {
+            return None;
+        }
         let key = (plan.path.clone(), plan.index.clone());
         if let Some(root) = self.roots.get(&key) {
             return root.clone();
         }
         let root =
             Root::open(&plan.path, plan.index.clone(), self.shared.cache.clone()).map(Arc::new);
-        let root = root.map_err(|error| self.problems.push(told(origin, &error))).ok();
+        let root = root.map_err(|error| self.problems.push(origin.problem(error))).ok();
         self.roots.insert(key, root.clone());
         root
     }
@@ -261,57 +289,74 @@ impl Loader<'_> {
                     pages.0.insert(plan.status, page);
                 }
                 Err(why) => {
-                    let (origin, path) = (&plan.origin, plan.path.display());
-                    self.problems.push(format!("{origin}: {path}: {why}"));
+                    let path = plan.path.display();
+                    self.problems.push(plan.origin.problem(format!("{path}: {why}")));
                 }
             }
         }
         pages
     }
 
-    /// The component in a file. On a reload, the old one goes on in place of a
-    /// broken one.
-    fn component(&mut self, path: &Path, origin: &str) -> Option<Arc<Component>> {
-        if let Some(component) = self.components.get(path) {
-            return component.clone();
-        }
-        let old = self.before.and_then(|site| site.components.get(path)).cloned();
-        let component = match self.compile(path) {
-            Ok(component) => Some(component),
-            Err(why) => {
-                let error = StartError::Component { path: path.to_owned(), why };
-                match &old {
-                    Some(_) => self.kept.push(error.to_string()),
-                    None => self.problems.push(told(origin, &error)),
-                }
-                old
+    /// Looks at the files of all components, and loads those that are new or
+    /// changed if they are to be. On a reload, the old one of a broken one goes on.
+    fn sources(&mut self, plan: &Plan, eager: Eager) {
+        let mut new: Vec<(Arc<Source>, &Origin)> = Vec::new();
+        let mut seen = HashSet::new();
+        for (path, origin) in
+            plan.components().filter(|(path, _)| seen.insert(*path) && !path.as_os_str().is_empty())
+        {
+            let old = self.before.and_then(|site| site.sources.get(path));
+            match Source::of(path, self.library.largest) {
+                Ok(source) => match old.filter(|old| old.stamp == source.stamp) {
+                    Some(old) => drop(self.sources.insert(path.to_owned(), old.clone())),
+                    None => new.push((Arc::new(source), origin)),
+                },
+                Err(why) => self.broken(path, origin, why),
             }
+        }
+        let now = match eager {
+            Eager::Few => new.len() <= FEW,
+            Eager::All => true,
         };
-        self.components.insert(path.to_owned(), component.clone());
-        component
-    }
-
-    fn compile(&self, path: &Path) -> Result<Arc<Component>, String> {
-        let bytes = std::fs::read(path).map_err(|error| explain(&error))?;
-        let content = Component::content(&bytes);
-        let known = self.before.into_iter().flat_map(|site| site.components.values());
-        let mut known = known.chain(self.components.values().flatten());
-        match known.find(|component| component.content == content) {
-            Some(component) => Ok(component.clone()),
-            None => Component::new(self.engines, &bytes, content).map(Arc::new),
+        let found: Vec<_> = new.iter().map(|(source, _)| &**source).collect();
+        let loaded = if now { self.library.load_all(&found) } else { Vec::new() };
+        let mut loaded = loaded.into_iter();
+        for (source, origin) in new {
+            match loaded.next() {
+                Some(Err(why)) => self.broken(&source.path, origin, why),
+                Some(Ok(component)) => self.sound(source, Some(component)),
+                None => self.sound(source, None),
+            }
         }
     }
 
-    fn sink(&mut self, path: &Path) -> Option<crate::observe::Sink> {
-        let wrong = |error| format!("{}: {}", path.display(), explain(&error));
+    fn sound(&mut self, source: Arc<Source>, component: Option<Arc<Component>>) {
+        let path = source.path.clone();
+        // A file that was written again as it was: its instances go on.
+        let old = self.before.and_then(|site| site.sources.get(&path)).filter(|old| {
+            let content = |source: &Source| source.identity().map(|identity| identity.content);
+            content(old).is_some() && content(old) == content(&source)
+        });
+        let source = old.cloned().unwrap_or(source);
+        self.components.extend(component.map(|component| (path.clone(), component)));
+        self.sources.insert(path, source);
+    }
+
+    fn broken(&mut self, path: &Path, origin: &Origin, why: String) {
+        let error = StartError::Component { path: path.to_owned(), why };
+        match self.before.and_then(|site| site.sources.get(path)) {
+            Some(old) => {
+                self.kept.push(error.to_string());
+                self.sources.insert(path.to_owned(), old.clone());
+            }
+            None => self.problems.push(origin.problem(error)),
+        }
+    }
+
+    fn sink(&mut self, path: &Path, origin: &Origin) -> Option<crate::observe::Sink> {
+        let wrong = |error| origin.problem(format!("{}: {}", path.display(), explain(&error)));
         self.logs.file(path).map_err(|error| self.problems.push(wrong(error))).ok()
     }
-}
-
-/// A problem with the place of the file that names the thing; what a flag names
-/// needs no place.
-fn told(origin: &str, error: &StartError) -> String {
-    if origin.contains(':') { format!("{origin}: {error}") } else { error.to_string() }
 }
 
 /// The largest page for an error, in bytes: all of them are kept in memory.

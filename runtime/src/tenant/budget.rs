@@ -1,13 +1,16 @@
 //! Bytes that many take from and give back to.
 
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-/// A bounded number of bytes.
+/// A bounded number of bytes; a tenant's are also all tenants' together.
 pub(crate) struct Budget {
     used: AtomicUsize,
-    pub(crate) most: usize,
+    most: AtomicUsize,
+    /// What this one is a part of: what is taken here is taken there, too.
+    whole: Option<Arc<Budget>>,
     /// Who holds bytes that it can do without.
     reserves: Mutex<Vec<Weak<dyn Reserve>>>,
 }
@@ -21,13 +24,63 @@ pub(crate) trait Reserve: Send + Sync {
     fn give_up(&self) -> bool;
 }
 
+/// Memory that was refused, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lack {
+    pub(crate) of: Bound,
+    used: usize,
+    most: usize,
+}
+
+/// Whose bound of memory it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    Instance,
+    Tenant,
+    /// That of all tenants together.
+    Machine,
+}
+
+impl Lack {
+    /// An instance has so much, and may have no more.
+    pub(crate) fn of_instance(used: usize, most: usize) -> Lack {
+        Lack { of: Bound::Instance, used, most }
+    }
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let who = match self.of {
+            Bound::Instance => "the instance has",
+            Bound::Tenant => "the tenant has",
+            Bound::Machine => "all tenants together have",
+        };
+        write!(f, "{who} {} of {} bytes of memory", self.used, self.most)
+    }
+}
+
 impl Budget {
+    /// For all tenants together.
     pub(crate) fn new(most: usize) -> Budget {
-        Budget { used: AtomicUsize::new(0), most, reserves: Mutex::default() }
+        let (used, most) = (AtomicUsize::new(0), AtomicUsize::new(most));
+        Budget { used, most, whole: None, reserves: Mutex::default() }
+    }
+
+    /// A tenant's part of that of all.
+    pub(crate) fn part_of(whole: Arc<Budget>, most: usize) -> Budget {
+        Budget { whole: Some(whole), ..Budget::new(most) }
+    }
+
+    /// From now on there are so many. What is taken stays taken.
+    pub(crate) fn resize(&self, most: usize) {
+        self.most.store(most, Relaxed);
     }
 
     /// From now on bytes that this one holds are taken back when others lack them.
     pub(crate) fn add_reserve(&self, reserve: Weak<dyn Reserve>) {
+        if let Some(whole) = &self.whole {
+            whole.add_reserve(reserve.clone());
+        }
         let mut reserves = self.reserves.lock().unwrap_or_else(PoisonError::into_inner);
         reserves.retain(|reserve| reserve.strong_count() > 0);
         reserves.push(reserve);
@@ -39,18 +92,29 @@ impl Budget {
         oldest(reserves.iter().filter_map(Weak::upgrade)).is_some_and(|oldest| oldest.give_up())
     }
 
-    /// Takes bytes, or none if there are not enough.
-    pub(crate) fn take(&self, bytes: usize) -> bool {
-        let taken = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.most);
-        self.used.fetch_update(Relaxed, Relaxed, taken).is_ok()
+    /// Takes bytes, or none if there are not enough, here or of the whole.
+    fn take(&self, bytes: usize) -> Result<(), &Budget> {
+        let most = self.most.load(Relaxed);
+        let taken = |used: usize| used.checked_add(bytes).filter(|used| *used <= most);
+        self.used.fetch_update(Relaxed, Relaxed, taken).map_err(|_| self)?;
+        if let Some(whole) = &self.whole {
+            whole.take(bytes).inspect_err(|_| {
+                self.used.fetch_sub(bytes, Relaxed);
+            })?;
+        }
+        Ok(())
     }
 
-    pub(crate) fn give_back(&self, bytes: usize) {
+    fn give_back(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Relaxed);
+        if let Some(whole) = &self.whole {
+            whole.give_back(bytes);
+        }
     }
 
-    pub(crate) fn used(&self) -> usize {
-        self.used.load(Relaxed)
+    fn lack(&self) -> Lack {
+        let of = if self.whole.is_some() { Bound::Tenant } else { Bound::Machine };
+        Lack { of, used: self.used.load(Relaxed), most: self.most.load(Relaxed) }
     }
 }
 
@@ -71,16 +135,19 @@ impl Taken {
         Taken { budget, bytes: 0 }
     }
 
-    /// Takes more, or nothing more if there is not enough: not even once all that
-    /// waits was taken back.
-    pub(crate) fn more(&mut self, bytes: usize) -> bool {
-        while !self.budget.take(bytes) {
-            if bytes > self.budget.most || !self.budget.take_back() {
-                return false;
+    /// Takes more.
+    ///
+    /// # Errors
+    /// There is not enough, not even once all that waits was taken back: nothing
+    /// more was taken.
+    pub(crate) fn more(&mut self, bytes: usize) -> Result<(), Lack> {
+        while let Err(short) = self.budget.take(bytes) {
+            if bytes > short.most.load(Relaxed) || !short.take_back() {
+                return Err(short.lack());
             }
         }
         self.bytes += bytes;
-        true
+        Ok(())
     }
 
     /// Gives some back.
@@ -92,11 +159,6 @@ impl Taken {
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    /// What is left of the budget for all.
-    pub(crate) fn budget(&self) -> &Budget {
-        &self.budget
     }
 }
 
@@ -122,21 +184,31 @@ mod tests {
         }
     }
 
+    /// Bytes that wait, of a budget.
+    fn waiting(budget: &Arc<Budget>, bytes: usize) -> Arc<Waiting> {
+        let mut taken = Taken::nothing(budget.clone());
+        taken.more(bytes).unwrap();
+        let reserve = Arc::new(Waiting(Mutex::new(Some(taken))));
+        let weak: Weak<Waiting> = Arc::downgrade(&reserve);
+        budget.add_reserve(weak);
+        reserve
+    }
+
+    fn used(budget: &Budget) -> usize {
+        budget.used.load(Relaxed)
+    }
+
     #[test]
     fn what_waits_is_taken_back_when_others_lack_it() {
         let budget = Arc::new(Budget::new(10));
-        let mut waiting = Taken::nothing(budget.clone());
-        assert!(waiting.more(8));
-        let reserve: Arc<Waiting> = Arc::new(Waiting(Mutex::new(Some(waiting))));
-        let weak: Weak<Waiting> = Arc::downgrade(&reserve);
-        budget.add_reserve(weak);
+        let reserve = waiting(&budget, 8);
         let mut taken = Taken::nothing(budget.clone());
-        assert!(!taken.more(11) && reserve.waits_since().is_some(), "never enough");
-        assert!(taken.more(2) && reserve.waits_since().is_some(), "enough");
-        assert!(taken.more(8) && reserve.waits_since().is_none());
-        assert!(!taken.more(1));
+        assert!(taken.more(11).is_err() && reserve.waits_since().is_some(), "never enough");
+        assert!(taken.more(2).is_ok() && reserve.waits_since().is_some(), "enough");
+        assert!(taken.more(8).is_ok() && reserve.waits_since().is_none());
+        assert!(taken.more(1).is_err());
         taken.less(4);
-        assert_eq!((taken.bytes(), budget.used()), (6, 6));
+        assert_eq!((taken.bytes(), used(&budget)), (6, 6));
     }
 
     #[test]
@@ -144,12 +216,42 @@ mod tests {
         let budget = Arc::new(Budget::new(10));
         let mut one = Taken::nothing(budget.clone());
         let mut other = Taken::nothing(budget.clone());
-        assert!(one.more(6) && other.more(4) && !other.more(1));
-        assert!(!other.more(usize::MAX));
-        assert_eq!((one.bytes(), other.bytes(), budget.used()), (6, 4, 10));
+        assert!(one.more(6).is_ok() && other.more(4).is_ok() && other.more(1).is_err());
+        assert!(other.more(usize::MAX).is_err());
+        assert_eq!((one.bytes(), other.bytes(), used(&budget)), (6, 4, 10));
         drop(one);
-        assert!(other.more(6));
+        assert!(other.more(6).is_ok());
         drop(other);
-        assert_eq!(budget.used(), 0);
+        assert_eq!(used(&budget), 0);
+    }
+
+    #[test]
+    fn parts_are_bounded_together_and_it_is_told_who_lacks() {
+        let whole = Arc::new(Budget::new(10));
+        let part = || Arc::new(Budget::part_of(whole.clone(), 8));
+        let (one, other) = (part(), part());
+        let mut first = Taken::nothing(one.clone());
+        let mut second = Taken::nothing(other.clone());
+        assert_eq!(first.more(9), Err(Lack { of: Bound::Tenant, used: 0, most: 8 }));
+        assert!(first.more(7).is_ok());
+        assert_eq!(second.more(4), Err(Lack { of: Bound::Machine, used: 7, most: 10 }));
+        assert_eq!((used(&other), used(&whole)), (0, 7), "what was refused is not taken");
+        assert!(second.more(3).is_ok());
+        drop((first, second));
+        assert_eq!((used(&one), used(&other), used(&whole)), (0, 0, 0));
+        let idle = waiting(&one, 8);
+        let mut third = Taken::nothing(other);
+        assert!(third.more(8).is_ok() && idle.waits_since().is_none(), "another's that waits");
+    }
+
+    #[test]
+    fn a_smaller_budget_takes_nothing_away() {
+        let budget = Arc::new(Budget::new(10));
+        let mut taken = Taken::nothing(budget.clone());
+        assert!(taken.more(8).is_ok());
+        budget.resize(4);
+        assert!(taken.more(1).is_err());
+        taken.less(6);
+        assert!(taken.more(2).is_ok() && taken.more(1).is_err());
     }
 }

@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::request::Request;
 use crate::respond::Response;
 use crate::router::Found;
-use crate::tenant::Tenant;
+use crate::tenant::{Permit, Tenant};
 
 /// A component with its tenant, grants and limits.
 pub(crate) struct App {
@@ -29,16 +29,18 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Mounts a component. `reuse` is how many requests one instance serves.
+    /// Mounts a component. `reuse` is how many requests one instance serves, if
+    /// that is said.
     pub(crate) fn new(
         component: Arc<Component>,
         limits: Arc<Limits>,
-        grants: Grants,
-        reuse: u32,
+        grants: Arc<Grants>,
+        reuse: Option<u32>,
         tenant: Arc<Tenant>,
     ) -> App {
+        let reuse = reuse.unwrap_or(component.usual_reuse);
         let pool = component.engine.pools.add(Pool::new(reuse, tenant.clone()));
-        App { component, tenant, limits, grants: Arc::new(grants), pool }
+        App { component, tenant, limits, grants, pool }
     }
 
     /// Whether requests and answers are streams: then [`App::serve`] answers.
@@ -52,6 +54,7 @@ impl App {
         request: &Arc<Request>,
         body: Bytes,
         found: Found,
+        permit: Permit,
         route: &Arc<str>,
     ) -> Result<Response, GuestError> {
         let (app, of_guest, route) = (self.clone(), request.clone(), route.clone());
@@ -59,20 +62,22 @@ impl App {
             let answer = app.run(&of_guest, &body, &found, route).await?;
             convert::response(answer, &of_guest, &app)
         };
-        self.within_limits(request, run).await
+        self.within_limits(request, permit, run).await
     }
 
     /// Runs a guest of this app within its limits of CPU and wall time.
     pub(super) async fn within_limits<T: Send + 'static>(
         &self,
         request: &Arc<Request>,
+        permit: Permit,
         guest: impl Future<Output = Result<T, GuestError>> + Send + 'static,
     ) -> Result<T, GuestError> {
         let engine = &self.component.engine;
-        let _ticking = engine.clock.tick();
+        let held = (permit, engine.clock.tick());
         let (cpu, wall) = (self.limits.cpu, self.limits.wall);
-        let run = meter::run(guest, cpu, request.clone(), &engine.background, &self.tenant);
-        tokio::time::timeout(wall, run).await.unwrap_or(Err(GuestError::WallExceeded(wall)))
+        let run = meter::run(guest, held, cpu, request.clone(), &engine.background, &self.tenant);
+        let left = wall.saturating_sub(request.spent.loading());
+        tokio::time::timeout(left, run).await.unwrap_or(Err(GuestError::WallExceeded(wall)))
     }
 
     /// Runs one instance. It goes back to the pool only if all went well: a

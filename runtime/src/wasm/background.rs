@@ -5,17 +5,22 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll, ready};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinError, JoinHandle};
 
+use super::clock::TICK;
 use super::fair::{TenantKey, Ticket, Turns};
+use super::meter::thread_time;
 
 /// The threads and their queue. Tasks yield at every tick of the epoch and then
 /// wait for their tenant's next turn, so each tenant gets an equal share.
 pub(super) struct Background {
     pub(super) threads: usize,
+    /// Guests of all tenants that are not here for the shortness of their polls.
+    pub(super) short: AtomicUsize,
     turns: Arc<Turns>,
     /// Present until the drop, which must not wait for a guest.
     runtime: Option<Runtime>,
@@ -30,7 +35,8 @@ impl Background {
             .enable_time()
             .build()?;
         let turns = Arc::new(Turns::new(threads));
-        Ok(Background { threads, turns, runtime: Some(runtime) })
+        let short = AtomicUsize::new(0);
+        Ok(Background { threads, short, turns, runtime: Some(runtime) })
     }
 
     /// Goes on with a task; it is dropped when the returned future is.
@@ -54,8 +60,17 @@ impl<F: Future + Unpin> Future for InTurn<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let InTurn { task, ticket } = &mut *self;
-        let _turn = ready!(ticket.poll_turn(cx));
-        Pin::new(task).poll(cx)
+        let mut turn = ready!(ticket.poll_turn(cx));
+        let before = thread_time();
+        let polled = Pin::new(task).poll(cx);
+        let used = thread_time().saturating_sub(before);
+        turn.took(used);
+        // It has yielded rather than that it waits for something. To ask again one
+        // that does wait costs next to nothing.
+        if polled.is_pending() && used >= TICK / 2 {
+            turn.again(cx.waker());
+        }
+        polled
     }
 }
 
@@ -102,5 +117,40 @@ fn lower_priority() {
         if let Err(error) = set {
             tracing::debug!("the background threads keep their priority: {error:?}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    /// A guest that does not yield until it is told to, and what it holds.
+    struct Busy {
+        began: Sender<()>,
+        go_on: Receiver<()>,
+        _held: Sender<()>,
+    }
+
+    impl Future for Busy {
+        type Output = ();
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            let _ = self.began.send(());
+            let _ = self.go_on.recv();
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn what_a_guest_holds_is_held_until_it_is_gone() {
+        let background = Background::start(1).unwrap();
+        let ((began, begins), (goes_on, go_on), (held, gone)) = (channel(), channel(), channel());
+        let waits = background.go_on(Busy { began, go_on, _held: held }, 0);
+        begins.recv().unwrap();
+        drop(waits);
+        assert!(gone.try_recv().is_err_and(|why| why == std::sync::mpsc::TryRecvError::Empty));
+        goes_on.send(()).unwrap();
+        assert!(gone.recv().is_err(), "it is dropped when it yields");
     }
 }

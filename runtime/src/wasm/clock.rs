@@ -28,8 +28,8 @@ struct Shared {
 }
 
 /// Keeps the clock ticking while it lives.
-pub(super) struct Ticking<'a> {
-    shared: &'a Shared,
+pub(super) struct Ticking {
+    shared: Arc<Shared>,
 }
 
 impl EpochClock {
@@ -43,12 +43,12 @@ impl EpochClock {
     }
 
     /// Called when a guest starts; the clock ticks until the guard is dropped.
-    pub(super) fn tick(&self) -> Ticking<'_> {
+    pub(super) fn tick(&self) -> Ticking {
         self.shared.running.fetch_add(1, SeqCst);
         if self.shared.asleep.load(SeqCst) {
             self.wake();
         }
-        Ticking { shared: &self.shared }
+        Ticking { shared: self.shared.clone() }
     }
 
     fn wake(&self) {
@@ -58,7 +58,7 @@ impl EpochClock {
     }
 }
 
-impl Drop for Ticking<'_> {
+impl Drop for Ticking {
     fn drop(&mut self) {
         self.shared.running.fetch_sub(1, SeqCst);
     }

@@ -81,9 +81,7 @@ impl AsRef<[u8]> for Held {
 
 fn held(bytes: Vec<u8>, memory: &Arc<Budget>) -> Result<Bytes, GuestError> {
     let mut taken = Taken::nothing(memory.clone());
-    if !taken.more(bytes.len()) {
-        return Err(GuestError::TenantMemory { most: memory.most });
-    }
+    taken.more(bytes.len()).map_err(GuestError::Memory)?;
     Ok(Bytes::from_owner(Held { bytes, _memory: taken }))
 }
 

@@ -1,28 +1,48 @@
-//! Turns on a few threads, fair between tenants: each tenant that waits gets one
-//! turn after the other, however many requests it has.
+//! Turns on a few threads, fair between tenants: of those that wait, the one that
+//! has used least of the threads is next, however many requests it has.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// What tells tenants apart.
 pub(super) type TenantKey = usize;
 type TicketId = u64;
+
+/// What a turn counts for at least: to pass it on costs something, too.
+const LEAST: Duration = Duration::from_micros(100);
 
 /// Gives out turns.
 pub(super) struct Turns {
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
     /// Turns that nobody has.
     free: usize,
-    /// The tenants that wait, in the order of their turns.
-    ring: VecDeque<TenantKey>,
-    waiting: HashMap<TenantKey, VecDeque<(TicketId, Waker)>>,
+    /// The tenants that wait, by what they have used when they are next.
+    order: BTreeSet<(Duration, TenantKey)>,
+    waiting: HashMap<TenantKey, Queue>,
+    /// What each tenant has used since nobody had to wait. Who comes later starts
+    /// with what the one that was last given a turn had used.
+    used: HashMap<TenantKey, Duration>,
+    last: Duration,
     /// Who was given a turn and has not taken it up yet.
     given: HashSet<TicketId>,
     next: TicketId,
+}
+
+/// The requests of a tenant that wait.
+#[derive(Default)]
+struct Queue {
+    /// Its place in the order.
+    used: Duration,
+    /// Those that have had no turn: they go ahead, so that short requests do not
+    /// wait behind long ones.
+    new: VecDeque<(TicketId, Waker)>,
+    ran: VecDeque<(TicketId, Waker)>,
 }
 
 /// A request's place among those that wait.
@@ -30,18 +50,20 @@ pub(super) struct Ticket {
     turns: Arc<Turns>,
     tenant: TenantKey,
     waiting: Option<TicketId>,
-    /// It has had a turn. Before, it goes ahead of its tenant's others: short
-    /// requests do not wait behind long ones.
+    /// It has had a turn.
     ran: bool,
 }
 
 /// One may run; the next one's turn is when this is dropped.
-pub(super) struct Turn<'a>(&'a Turns);
+pub(super) struct Turn<'a> {
+    ticket: &'a mut Ticket,
+    used: Duration,
+    again: Option<Waker>,
+}
 
 impl Turns {
     pub(super) fn new(free: usize) -> Turns {
-        let (ring, waiting, given) = (VecDeque::new(), HashMap::new(), HashSet::new());
-        Turns { state: Mutex::new(State { free, ring, waiting, given, next: 0 }) }
+        Turns { state: Mutex::new(State { free, ..State::default() }) }
     }
 
     pub(super) fn ticket(self: &Arc<Turns>, tenant: TenantKey) -> Ticket {
@@ -53,8 +75,9 @@ impl Turns {
     }
 
     /// Passes a turn on to the next tenant that waits.
-    fn pass_on(&self) {
-        let next = self.state().pass_on();
+    fn pass_on(&self, mut state: MutexGuard<'_, State>) {
+        let next = state.pass_on();
+        drop(state);
         if let Some(waker) = next {
             waker.wake();
         }
@@ -63,33 +86,73 @@ impl Turns {
 
 impl State {
     fn pass_on(&mut self) -> Option<Waker> {
-        while let Some(tenant) = self.ring.pop_front() {
+        while let Some((used, tenant)) = self.order.pop_first() {
             let Some(queue) = self.waiting.get_mut(&tenant) else { continue };
-            let first = queue.pop_front();
+            let first = queue.new.pop_front().or_else(|| queue.ran.pop_front());
             if queue.is_empty() {
                 self.waiting.remove(&tenant);
             } else {
-                self.ring.push_back(tenant);
+                self.order.insert((used, tenant));
             }
             if let Some((ticket, waker)) = first {
+                self.last = self.last.max(used);
                 self.given.insert(ticket);
                 return Some(waker);
             }
         }
         self.free += 1;
+        self.used.clear();
         None
     }
 
-    fn queue(&mut self, tenant: TenantKey, ticket: TicketId, ran: bool, waker: Waker) {
+    /// Takes a place among those that wait.
+    fn queue(&mut self, tenant: TenantKey, ran: bool, waker: Waker) -> TicketId {
+        let ticket = self.next;
+        self.next += 1;
         let queue = self.waiting.entry(tenant).or_default();
         if queue.is_empty() {
-            self.ring.push_back(tenant);
+            // Who was away has saved nothing.
+            let used = self.used.entry(tenant).or_default();
+            *used = self.last.max(*used);
+            queue.used = *used;
+            self.order.insert((queue.used, tenant));
         }
-        if ran {
-            queue.push_back((ticket, waker));
-        } else {
-            queue.push_front((ticket, waker));
+        let places = if ran { &mut queue.ran } else { &mut queue.new };
+        places.push_back((ticket, waker));
+        ticket
+    }
+
+    /// A tenant has used so much more.
+    fn charge(&mut self, tenant: TenantKey, used: Duration) {
+        let all = self.used.entry(tenant).or_insert(self.last);
+        *all += used.max(LEAST);
+        if let Some(queue) = self.waiting.get_mut(&tenant) {
+            self.order.remove(&(queue.used, tenant));
+            queue.used = *all;
+            self.order.insert((queue.used, tenant));
         }
+    }
+
+    /// Forgets a request that waits no more.
+    fn leave(&mut self, tenant: TenantKey, ticket: TicketId) {
+        let Some(queue) = self.waiting.get_mut(&tenant) else { return };
+        queue.new.retain(|(place, _)| *place != ticket);
+        queue.ran.retain(|(place, _)| *place != ticket);
+        if queue.is_empty() {
+            self.order.remove(&(queue.used, tenant));
+            self.waiting.remove(&tenant);
+        }
+    }
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.new.is_empty() && self.ran.is_empty()
+    }
+
+    fn waker(&mut self, ticket: TicketId) -> Option<&mut Waker> {
+        let mut all = self.new.iter_mut().chain(&mut self.ran);
+        all.find(|(place, _)| *place == ticket).map(|(_, waker)| waker)
     }
 }
 
@@ -100,17 +163,13 @@ impl Ticket {
         match self.waiting {
             None if state.free > 0 => state.free -= 1,
             None => {
-                let ticket = state.next;
-                state.next += 1;
-                state.queue(self.tenant, ticket, self.ran, cx.waker().clone());
-                self.waiting = Some(ticket);
+                self.waiting = Some(state.queue(self.tenant, self.ran, cx.waker().clone()));
                 return Poll::Pending;
             }
             Some(ticket) if state.given.remove(&ticket) => self.waiting = None,
             Some(ticket) => {
                 let queue = state.waiting.get_mut(&self.tenant);
-                let mut places = queue.into_iter().flatten();
-                if let Some((_, waker)) = places.find(|(place, _)| *place == ticket) {
+                if let Some(waker) = queue.and_then(|queue| queue.waker(ticket)) {
                     waker.clone_from(cx.waker());
                 }
                 return Poll::Pending;
@@ -118,7 +177,21 @@ impl Ticket {
         }
         drop(state);
         self.ran = true;
-        Poll::Ready(Turn(&self.turns))
+        Poll::Ready(Turn { ticket: self, used: Duration::ZERO, again: None })
+    }
+}
+
+impl Turn<'_> {
+    /// So much of the thread was used in it. A turn may be much longer than a
+    /// tick, where a guest does not yield.
+    pub(super) fn took(&mut self, used: Duration) {
+        self.used = used;
+    }
+
+    /// It wants another one. That is known before the next is given: if the others
+    /// have used more, it goes on.
+    pub(super) fn again(&mut self, waker: &Waker) {
+        self.again = Some(waker.clone());
     }
 }
 
@@ -128,22 +201,20 @@ impl Drop for Ticket {
         let Some(ticket) = self.waiting else { return };
         let mut state = self.turns.state();
         if state.given.remove(&ticket) {
-            drop(state);
-            self.turns.pass_on();
-        } else if let Some(queue) = state.waiting.get_mut(&self.tenant) {
-            queue.retain(|(place, _)| *place != ticket);
-            if queue.is_empty() {
-                state.waiting.remove(&self.tenant);
-                let tenant = self.tenant;
-                state.ring.retain(|waiting| *waiting != tenant);
-            }
+            self.turns.pass_on(state);
+        } else {
+            state.leave(self.tenant, ticket);
         }
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.pass_on();
+        let Ticket { turns, tenant, waiting, .. } = &mut *self.ticket;
+        let mut state = turns.state();
+        state.charge(*tenant, self.used);
+        *waiting = self.again.take().map(|waker| state.queue(*tenant, true, waker));
+        turns.pass_on(state);
     }
 }
 
@@ -166,9 +237,9 @@ mod tests {
         let mut modest = turns.ticket(2);
         assert!(!ready(&mut modest));
         drop(turn);
-        assert!(ready(&mut greedy[2]), "the tenant's turn is over at once");
         assert!(ready(&mut modest), "the other tenant is next");
-        assert!(ready(&mut greedy[1]) && ready(&mut greedy[0]));
+        assert!(ready(&mut greedy[0]), "who came first is first");
+        assert!(ready(&mut greedy[1]) && ready(&mut greedy[2]));
         assert_eq!(turns.state().free, 1);
     }
 
@@ -200,8 +271,47 @@ mod tests {
         assert!(ready(&mut third));
         let state = turns.state();
         assert_eq!(
-            (state.free, state.ring.len(), state.waiting.len(), state.given.len()),
+            (state.free, state.order.len(), state.waiting.len(), state.given.len()),
             (1, 0, 0, 0)
         );
+    }
+
+    /// How many turns each of some requests has of so many, if all always go on;
+    /// with how many milliseconds each turn takes.
+    fn had(requests: &mut [(&mut Ticket, u64)], turns: usize) -> Vec<usize> {
+        let mut had = vec![0; requests.len()];
+        let mut cx = Context::from_waker(Waker::noop());
+        while had.iter().sum::<usize>() < turns {
+            for (at, (ticket, millis)) in requests.iter_mut().enumerate() {
+                if let Poll::Ready(mut turn) = ticket.poll_turn(&mut cx) {
+                    turn.took(Duration::from_millis(*millis));
+                    turn.again(Waker::noop());
+                    had[at] += 1;
+                }
+            }
+        }
+        had
+    }
+
+    #[test]
+    fn a_long_turn_is_paid_with_later_ones() {
+        let turns = Arc::new(Turns::new(1));
+        let (mut one, mut other) = (turns.ticket(1), turns.ticket(2));
+        // The second does not yield for 50 ticks.
+        let had = had(&mut [(&mut one, 1), (&mut other, 50)], 200);
+        assert!((3..=6).contains(&had[1]), "{had:?}");
+    }
+
+    #[test]
+    fn who_was_away_has_saved_nothing() {
+        let turns = Arc::new(Turns::new(1));
+        let (mut one, mut other) = (turns.ticket(1), turns.ticket(2));
+        let mut third = turns.ticket(3);
+        had(&mut [(&mut one, 1), (&mut other, 1), (&mut third, 1)], 6);
+        drop(third);
+        had(&mut [(&mut one, 1), (&mut other, 1)], 1_000);
+        let mut third = turns.ticket(3);
+        let had = had(&mut [(&mut one, 1), (&mut other, 1), (&mut third, 1)], 60);
+        assert!(had.iter().all(|turns| (18..=22).contains(turns)), "{had:?}");
     }
 }

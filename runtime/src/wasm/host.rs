@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, ResourceTable};
-use wasmtime::{ResourceLimiter, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::body::{HostIncomingBody, HostOutgoingBody, StreamContext};
 use wasmtime_wasi_http::p2::types::HostIncomingRequest;
@@ -12,15 +12,15 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p3};
 
 use super::bindings::FilesError;
 use super::frozen::FrozenTime;
+use super::memory::MemoryLimit;
 use super::output::Output;
-use super::world::World;
 use crate::capability::fetch::Fetch;
 use crate::capability::files::Denied;
 use crate::capability::{Grants, config, keyvalue, log};
 use crate::config::plan::Clock;
 use crate::limits::Limits;
 use crate::request::Request;
-use crate::tenant::{Taken, Tenant};
+use crate::tenant::Tenant;
 
 /// Random bytes that a guest may ask for at once.
 const RANDOM: u64 = 1 << 20;
@@ -53,7 +53,7 @@ impl Host {
             http: WasiHttpCtx::new(),
             fetch: Fetch::default(),
             output: Output::default(),
-            memory: MemoryLimit::new(limits.memory, Taken::nothing(tenant.memory.clone())),
+            memory: MemoryLimit::new(limits.memory, &tenant.memory),
             frozen: (tenant.clock == Clock::Frozen).then(FrozenTime::default),
             grants,
             largest_file: limits.response,
@@ -123,11 +123,11 @@ fn wasi(output: &Output, frozen: Option<&FrozenTime>, env: &config::Values) -> W
 ///
 /// # Errors
 /// Two of them have the same name, which is a mistake in this function.
-pub(super) fn link(engine: &wasmtime::Engine, world: World) -> wasmtime::Result<Linker<Host>> {
+pub(super) fn link(engine: &wasmtime::Engine, concurrent: bool) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    if world == World::Service {
+    if concurrent {
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         p3::add_to_linker(&mut linker)?;
     }
@@ -152,96 +152,4 @@ fn read_file(store: StoreContextMut<'_, Host>, (path,): (String,)) -> wasmtime::
         Denied::Unreadable => FilesError::Unreadable,
     });
     Ok((bytes.map(Vec::from),))
-}
-
-/// Bounds the memory of all of a store's linear memories together, by the
-/// instance's limit and by its tenant's, and remembers that it refused some: a
-/// guest that then traps ran out of memory.
-pub(super) struct MemoryLimit {
-    most: usize,
-    /// What it has, out of its tenant's.
-    taken: Taken,
-    /// Of that, what it was given last, until it is known to have it.
-    given: usize,
-    refused: Option<Refused>,
-    /// The request that is told what it has.
-    request: Option<Arc<Request>>,
-}
-
-/// A limit that was reached, in bytes.
-#[derive(Clone, Copy)]
-pub(super) struct Refused {
-    pub(super) limit: usize,
-    of_tenant: bool,
-}
-
-impl MemoryLimit {
-    fn new(most: usize, taken: Taken) -> MemoryLimit {
-        MemoryLimit { most, taken, given: 0, refused: None, request: None }
-    }
-
-    fn start(&mut self, request: &Arc<Request>) {
-        request.spent.set_memory(self.taken.bytes());
-        self.refused = None;
-        self.request = Some(request.clone());
-    }
-
-    pub(super) fn refused(&self) -> Option<Refused> {
-        self.refused
-    }
-
-    /// Whether it was the tenant's limit that was reached.
-    pub(super) fn is_of_tenant(&self) -> bool {
-        self.refused.is_some_and(|refused| refused.of_tenant)
-    }
-
-    fn grow(&mut self, bytes: usize) -> Result<(), Refused> {
-        if self.taken.bytes().saturating_add(bytes) > self.most {
-            return Err(Refused { limit: self.most, of_tenant: false });
-        }
-        if !self.taken.more(bytes) {
-            return Err(Refused { limit: self.taken.budget().most, of_tenant: true });
-        }
-        self.given = bytes;
-        self.tell();
-        Ok(())
-    }
-
-    fn tell(&self) {
-        if let Some(request) = &self.request {
-            request.spent.set_memory(self.taken.bytes());
-        }
-    }
-}
-
-impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        self.given = 0;
-        let grown = self.grow(desired.saturating_sub(current));
-        if let Err(refused) = grown {
-            self.refused = Some(refused);
-        }
-        Ok(grown.is_ok())
-    }
-
-    /// The limits allowed it, the memory's own maximum or the system did not.
-    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.taken.less(std::mem::take(&mut self.given));
-        self.tell();
-        Ok(())
-    }
-
-    fn table_growing(
-        &mut self,
-        _current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        Ok(desired <= super::TABLE_ELEMENTS)
-    }
 }

@@ -7,19 +7,23 @@ use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
 use super::app::App;
 use super::bindings::{Answer, Env, Params, Results};
-use super::host::{Host, Refused};
+use super::host::Host;
 use super::output::Logging;
 use super::world::World;
 use crate::capability::log::{escape, excerpt};
 use crate::error::GuestError;
 use crate::request::Request;
 use crate::router::Found;
+use crate::tenant::Bound;
 
 /// Component-model handles that an instance may hold at the same time.
 const HANDLES: usize = 4_096;
 /// What a guest may hand over in one call beside an answer's body, in bytes:
 /// headers, output, names.
 const HANDED_OVER: usize = 4 << 20;
+/// What wasmtime says of a guest that hands over more: the error has no public
+/// type. `tests/guests.rs` fails when the text changes.
+const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 /// Frames of a guest's stack that the log shows.
 const FRAMES: usize = 12;
 
@@ -42,12 +46,15 @@ impl Instance {
     ) -> Result<Instance, GuestError> {
         let component = &app.component;
         let (most, fuel) = match component.world {
+            // The whole answer is handed over within one call: there must be fuel for
+            // the largest body that is allowed, and for what is beside it.
             World::Application => {
                 (app.limits.response, app.limits.response.saturating_add(HANDED_OVER))
             }
             World::Proxy | World::Service => (HANDED_OVER, HANDED_OVER),
         };
         let mut host = Host::new(&app.limits, app.grants.clone(), &app.tenant);
+        host.memory.make_room(component.beside()).map_err(GuestError::Memory)?;
         host.start(request);
         let output = host.output.clone();
         let _logging = Logging::start(&output, app, route, request);
@@ -60,12 +67,15 @@ impl Instance {
         let instance = component.instance_pre.instantiate_async(&mut store).await;
         let function = instance.map(|instance| instance.get_func(&mut store, component.export));
         match function {
-            Ok(Some(function)) => Ok(Instance { store, function, most, served: 0 }),
+            Ok(Some(function)) => {
+                request.spent.add_instance();
+                Ok(Instance { store, function, most, served: 0 })
+            }
             Ok(None) => Err(GuestError::Trapped("its export is gone".to_owned())),
             Err(error) => Err(match explain(&error, store.data(), most) {
                 // It has not run yet: the request is told to come again.
-                GuestError::OutOfMemory { limit, .. } if store.data().memory.is_of_tenant() => {
-                    GuestError::TenantMemory { most: limit }
+                GuestError::OutOfMemory { lack, .. } if lack.of != Bound::Instance => {
+                    GuestError::Memory(lack)
                 }
                 error => error,
             }),
@@ -138,12 +148,12 @@ fn explain(error: &wasmtime::Error, host: &Host, most: usize) -> GuestError {
     if error.is::<PoolConcurrencyLimitError>() {
         return GuestError::PoolExhausted(error.to_string());
     }
-    if error.to_string().contains("fuel allocated for hostcalls has been exhausted") {
+    if error.to_string().contains(FUEL_EXHAUSTED) {
         return GuestError::AnswerTooLarge(most);
     }
     let trap = trap_text(error);
     match host.memory.refused() {
-        Some(Refused { limit, .. }) => GuestError::OutOfMemory { limit, trap },
+        Some(lack) => GuestError::OutOfMemory { lack, trap },
         None => GuestError::Trapped(trap),
     }
 }

@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::instance::Instance;
 use crate::tenant::{Reserve, Tenant, oldest};
+
+/// An instance that waited this long makes room: what it keeps is memory.
+const LONGEST_IDLE: Duration = Duration::from_secs(60);
 
 /// The idle instances of one app.
 pub(super) struct Pool {
@@ -28,21 +31,30 @@ impl Pool {
             return None;
         }
         let (_, instance) = self.idle().pop_back()?;
-        self.tenant.idle.fetch_sub(1, Relaxed);
+        self.tenant.running.idle.fetch_sub(1, Relaxed);
         Some(instance)
     }
 
     /// Keeps an instance that answered properly, until it has served its share.
     /// A tenant keeps no more than may run at the same time.
     pub(super) fn put(&self, instance: Instance) {
-        if instance.served >= self.reuse {
+        if instance.served >= self.reuse || instance.store.data().memory.is_high() {
             return;
         }
-        if self.tenant.idle.fetch_add(1, Relaxed) >= self.tenant.limits.concurrency {
-            self.tenant.idle.fetch_sub(1, Relaxed);
+        if self.tenant.running.idle.fetch_add(1, Relaxed) >= self.tenant.limits.concurrency {
+            self.tenant.running.idle.fetch_sub(1, Relaxed);
             return;
         }
         self.idle().push_back((Instant::now(), instance));
+    }
+
+    /// Drops what has waited since before a time.
+    fn retire(&self, before: Instant) {
+        let mut idle = self.idle();
+        let old = idle.iter().take_while(|(since, _)| *since < before).count();
+        let retired: Vec<(Instant, Instance)> = idle.drain(..old).collect();
+        drop(idle);
+        self.tenant.running.idle.fetch_sub(retired.len(), Relaxed);
     }
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, Instance)>> {
@@ -57,7 +69,7 @@ impl Reserve for Pool {
 
     fn give_up(&self) -> bool {
         let oldest = self.idle().pop_front();
-        self.tenant.idle.fetch_sub(usize::from(oldest.is_some()), Relaxed);
+        self.tenant.running.idle.fetch_sub(usize::from(oldest.is_some()), Relaxed);
         oldest.is_some()
     }
 }
@@ -65,7 +77,7 @@ impl Reserve for Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         let left = self.idle().len();
-        self.tenant.idle.fetch_sub(left, Relaxed);
+        self.tenant.running.idle.fetch_sub(left, Relaxed);
     }
 }
 
@@ -85,6 +97,13 @@ impl Pools {
             pool.tenant.memory.add_reserve(reserve);
         }
         pool
+    }
+
+    /// Drops the instances that have waited for long.
+    pub(super) fn retire_idle(&self) {
+        let Some(before) = Instant::now().checked_sub(LONGEST_IDLE) else { return };
+        let pools = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        pools.iter().filter_map(Weak::upgrade).for_each(|pool| pool.retire(before));
     }
 
     /// Drops the instance that waits longest of all; false if none waits.

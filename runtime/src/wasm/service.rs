@@ -111,9 +111,7 @@ impl Place {
                 _ => proxy::run(&app_of_guest, &of_guest, &route, given).await,
             }
         };
-        let ended = app.within_limits(&request, guest).await;
-        drop(permit);
-        ended
+        app.within_limits(&request, permit, guest).await
     }
 
     /// The answer of a guest that goes on while it is sent.

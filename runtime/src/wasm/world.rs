@@ -52,7 +52,7 @@ impl World {
 pub(super) fn not_valid(why: &str) -> String {
     let mend = if why.contains("memory") && why.contains("exceeds the limit") {
         "raise --max-memory, or let it start with less"
-    } else if why.contains("enabled") || why.contains("disabled") {
+    } else if ["enabled", "disabled", "feature"].iter().any(|word| why.contains(word)) {
         "build it without that feature"
     } else {
         "build it again"

@@ -65,6 +65,11 @@ impl Server {
         Ok(Server { child, url: format!("http://{address}{}", peer.path) })
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> Result<SocketAddr> {
         let address = self.url.trim_start_matches("http://").split('/').next();

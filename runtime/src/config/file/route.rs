@@ -5,16 +5,15 @@ use std::path::PathBuf;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
-use super::{Reader, texts};
+use super::{Reader, Standing, texts};
 use crate::config::pattern;
-use crate::config::plan::{NEVER_FRESH, RoutePlan, StaticPlan, Target};
+use crate::config::plan::{NEVER_FRESH, Origins, RoutePlan, StaticPlan, Target};
 use crate::config::reader::{Item, Section};
 use crate::config::schema;
-use crate::limits::Limits;
 use crate::limits::keys::Scope;
 
 impl Reader<'_> {
-    pub(super) fn route(&self, section: &Section<'_>, defaults: &Limits) -> RoutePlan {
+    pub(super) fn route(&self, section: &Section<'_>, defaults: &Standing) -> RoutePlan {
         section.only(schema::ROUTE);
         if section.item("path").is_none() {
             section.wrong("the route has no path; add path = \"/*\"");
@@ -24,6 +23,21 @@ impl Reader<'_> {
         if methods.as_ref().is_some_and(Vec::is_empty) {
             section.wrong("methods is empty; leave it out for any method");
         }
+        for (place, method) in methods.iter().flatten().enumerate() {
+            if methods.iter().flatten().take(place).any(|before| before == method) {
+                section.wrong(format!("the method {method} is there twice; remove one"));
+            }
+        }
+        let standing = self.limits(section, Scope::Route, defaults);
+        let kind =
+            ["app", "static", "redirect"].into_iter().find(|kind| section.item(kind).is_some());
+        let grants = section.item("grants").and(section.section("grants"));
+        let origins = Origins {
+            route: section.origin(),
+            target: kind.map_or_else(|| section.origin(), |kind| section.origin_of(kind)),
+            files: grants.map_or_else(|| section.origin(), |grants| grants.origin_of("files")),
+            memory: standing.memory,
+        };
         let pattern = pattern.unwrap_or_else(|| "/*".to_owned());
         RoutePlan {
             target: self.target(section, &pattern),
@@ -35,8 +49,8 @@ impl Reader<'_> {
             cache_control: section.text("cache-control", header_value).unwrap_or(NEVER_FRESH),
             compress: flag(section, "compress").unwrap_or(true),
             etag: flag(section, "etag").unwrap_or(false),
-            limits: self.limits(section, Scope::Route, defaults),
-            origin: section.origin(),
+            limits: standing.limits,
+            origins,
             pattern,
             methods,
         }
@@ -54,7 +68,12 @@ impl Reader<'_> {
         ];
         for (key, kind) in of_others {
             if let (Some(item), None) = (section.item(key), section.item(kind)) {
-                let _: Option<()> = item.wrong(format!("it belongs to a route with {kind}"));
+                let why = format!("it belongs to a route with {kind}");
+                // What an app would be granted may be a secret.
+                let _: Option<()> = match key {
+                    "grants" => item.wrong_secret(why),
+                    _ => item.wrong(why),
+                };
             }
         }
         let kinds: Vec<&str> = ["app", "static", "redirect"]
@@ -91,7 +110,7 @@ impl Reader<'_> {
         });
         Target::App {
             path: self.path(section, "app").unwrap_or_default(),
-            reuse: reuse.unwrap_or(1),
+            reuse,
             grants: self.grants(section),
         }
     }
@@ -119,6 +138,9 @@ fn redirect(section: &Section<'_>, pattern: &str) -> Target {
         }
         if text.ends_with("/*") && !pattern.ends_with("/*") {
             return Err("the path has no final /* that could be taken over".to_owned());
+        }
+        if text == pattern {
+            return Err("it leads to itself; write another address".to_owned());
         }
         Ok(text.to_owned())
     });

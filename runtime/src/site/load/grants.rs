@@ -9,7 +9,8 @@ use crate::capability::Grants;
 use crate::capability::config::Values;
 use crate::capability::files::GrantedFiles;
 use crate::capability::keyvalue::{Granted, Place};
-use crate::config::plan::{GrantsPlan, StaticPlan, StorePlan, Target, TenantPlan, Value};
+use crate::config::plan::{GrantsPlan, Origins, StaticPlan, StorePlan, Target, TenantPlan, Value};
+use crate::config::problem::Origin;
 use crate::error::explain;
 use crate::tenant::Tenant;
 
@@ -39,7 +40,7 @@ impl Loader<'_> {
             Ok(OfTenant { place, granted })
         });
         opened.unwrap_or_else(|why| {
-            self.problems.push(format!("{}: keyvalue: {why}", plan.origin));
+            self.problems.push(plan.origin.problem(format!("keyvalue: {why}")));
             OfTenant { place: Place::Redis(String::new()), granted: Granted::default() }
         })
     }
@@ -49,14 +50,17 @@ impl Loader<'_> {
         &mut self,
         plan: &GrantsPlan,
         keyvalue: &OfTenant,
-        origin: &str,
+        origins: &Origins,
     ) -> Option<Grants> {
         let files = match &plan.files {
-            Some(path) => GrantedFiles::of(self.root(&StaticPlan::new(path.clone()), origin)?),
+            Some(path) => {
+                let plan = StaticPlan::new(path.clone());
+                GrantedFiles::of(self.root(&plan, &origins.files)?)
+            }
             None => GrantedFiles::default(),
         };
-        let config = self.values(&plan.config, "config", origin);
-        let env = self.values(&plan.env, "env", origin);
+        let config = self.values(&plan.config, "config", &origins.route);
+        let env = self.values(&plan.env, "env", &origins.route);
         let keyvalue = keyvalue.granted.only(plan.keyvalue.clone());
         Some(Grants { files, keyvalue, config: config?, env: env? })
     }
@@ -65,13 +69,13 @@ impl Loader<'_> {
         &mut self,
         plan: &BTreeMap<String, Value>,
         key: &str,
-        origin: &str,
+        origin: &Origin,
     ) -> Option<Values> {
         let problems = &mut self.problems;
         let mut read = |(name, value): (&String, &Value)| match resolve(value) {
             Ok(value) => Some((name.clone(), value)),
             Err(why) => {
-                problems.push(format!("{origin}: grants.{key}.{name}: {why}"));
+                problems.push(origin.problem(format!("grants.{key}.{name}: {why}")));
                 None
             }
         };

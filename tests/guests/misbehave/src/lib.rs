@@ -37,6 +37,23 @@ fn application(env: Env) -> Response {
             black_box(&mut memory).fill(1);
             Response::new(200).with_body(format!("{}\n", black_box(memory)[0]))
         }
+        "/fill-loop" => {
+            // First so long that it is one of the long ones.
+            (0..50_000_000).for_each(|round| _ = black_box(round));
+            let mut memory = Vec::with_capacity(number("mib") << 20);
+            println!("fills");
+            memory.resize(number("mib") << 20, 1u8);
+            black_box(&mut memory);
+            loop {
+                black_box(0);
+            }
+        }
+        "/nap-fill" => {
+            #[allow(clippy::disallowed_methods)] // It is long after it has waited.
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            black_box(&mut vec![0u8; number("mib") << 20]).fill(1);
+            ok()
+        }
         "/sleep" => {
             println!("began");
             #[allow(clippy::disallowed_methods)] // A guest that waits is what is tested.

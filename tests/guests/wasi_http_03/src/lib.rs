@@ -50,7 +50,7 @@ impl wasip3::exports::http::handler::Guest for Streams {
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let query = Query(query.to_owned());
         match path {
-            "/hello" => say("Hello, world!\n".to_owned()),
+            path if path.ends_with("/hello") => say("Hello, world!\n".to_owned()),
             "/calls" => say(format!("{}\n", CALLS.fetch_add(1, Ordering::Relaxed) + 1)),
             "/seen" => say(seen(&request)),
             "/visits" => say(visits::count()),

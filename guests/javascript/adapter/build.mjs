@@ -1,0 +1,95 @@
+// Run by node in the folder of the tools: bundles an app with esbuild, and makes it a component with componentize-js.
+// Arguments: a file of JSON with all paths. What went wrong is written to `report`, as { sentence }.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { builtinModules, SourceMap } from "node:module";
+import { relative, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { componentize } from "@bytecodealliance/componentize-js";
+import esbuild from "esbuild";
+
+const job = JSON.parse(readFileSync(process.argv[2], "utf8"));
+
+function fail(sentence) {
+  writeFileSync(job.report, JSON.stringify({ sentence }));
+  process.exit(1);
+}
+
+async function bundled() {
+  try {
+    return await esbuild.build({
+      entryPoints: [`${job.adapter}/entry.js`],
+      alias: { "myweb:app": job.app },
+      bundle: true,
+      write: false,
+      outdir: job.work,
+      format: "esm",
+      platform: "neutral",
+      mainFields: ["module", "main"],
+      conditions: ["worker", "workerd", "import"],
+      target: "es2022",
+      external: ["myweb:handler/*"],
+      nodePaths: job.packages ? [job.packages] : [],
+      absWorkingDir: job.folder,
+      sourcemap: "external",
+      metafile: true,
+      logLevel: "silent",
+    });
+  } catch (error) {
+    const told = (error.errors ?? []).map(({ text, location, notes }) => {
+      const place = location ? `${location.file}:${location.line}:${location.column + 1}: ` : "";
+      const line = location?.lineText ? `\n    ${location.lineText.trim()}` : "";
+      return `${place}${mended(text)}${line}`;
+    });
+    return fail(told.length > 0 ? told.join("\n") : String(error.message ?? error));
+  }
+}
+
+/** What esbuild says, with what it means here. */
+function mended(text) {
+  const missing = /^Could not resolve "(.+?)"/.exec(text);
+  if (!missing) return text;
+  const name = missing[1];
+  const isNode = name.startsWith("node:") || builtinModules.includes(name);
+  if (isNode) return `"${name}" is a module of Node.js, which a sandbox has not; use what browsers have, or leave it out`;
+  if (name.startsWith(".")) return `there is no file "${name}"`;
+  return `the package "${name}" is not there: add it to package.json, and run npm install`;
+}
+
+const { metafile, outputFiles } = await bundled();
+for (const input of Object.keys(metafile.inputs)) {
+  const path = resolve(job.folder, input);
+  const known = [job.folder, job.work].some((folder) => path.startsWith(`${folder}/`)) || path.includes("/node_modules/");
+  // What is built is kept by the content of the folder.
+  if (!known) fail(`${relative(job.folder, path)} is outside of the app's folder; move it there`);
+}
+const map = new SourceMap(JSON.parse(outputFiles.find((file) => file.path.endsWith(".map")).text));
+const source = outputFiles.find((file) => file.path.endsWith(".js")).text;
+
+/** Places of the bundle, as places of the app's own files. */
+function placed(text) {
+  return text.replace(/bundle\.js:(\d+):(\d+)/g, (whole, line, column) => {
+    const entry = map.findEntry(Number(line) - 1, Number(column) - 1);
+    if (!entry.originalSource) return whole;
+    const file = new URL(entry.originalSource, pathToFileURL(`${job.work}/`));
+    return `${relative(job.folder, file.pathname)}:${entry.originalLine + 1}:${entry.originalColumn + 1}`;
+  });
+}
+
+try {
+  const { component } = await componentize(source, {
+    witPath: job.wit,
+    worldName: "application",
+    sourceName: "bundle.js",
+  });
+  writeFileSync(job.output, component);
+} catch (error) {
+  const lines = placed(String(error.message ?? error)).split("\n");
+  const own = lines.findIndex((line) => line.includes("while evaluating top-level"));
+  const shown = lines
+    .slice(own < 0 ? 0 : own + 1)
+    .filter((line) => line && !/^(Additionally|Promise rejected|Stack:|\s+at )|@\S*\/adapter\//.test(line))
+    .map((line) => line.replace(/^\S*\/adapter\/\S+ Error: /, ""));
+  const places = shown.slice(1, 12).map((line) => `\n${line}`);
+  fail(places.length > 0 ? `the module failed while it was evaluated\n${shown[0]}${places.join("")}` : shown[0]);
+}

@@ -1,0 +1,16 @@
+"""Runs WSGI and ASGI apps as components of the world `application` of myweb:handler.
+
+boot      the order in which all this is set up while a component is built
+report    what the build tells its caller
+store     the files that are in the component
+files     `open`, `os.stat` and their like on them
+importer  `import` from them
+wsgi      PEP 3333
+asgi      ASGI 3 over an event loop without a system
+loop      that event loop
+answer    from status, headers and chunks to what the world returns
+fresh     random numbers that no snapshot repeats
+system    what a sandbox lacks, said or stood in for
+hashes    hashlib's pbkdf2_hmac and scrypt
+late      what functions import late is imported while building
+"""

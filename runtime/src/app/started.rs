@@ -1,0 +1,35 @@
+//! What only a restart changes, and what a reload may not.
+
+use crate::config::Plan;
+use crate::config::address::Address;
+use crate::config::plan::Proxies;
+use crate::limits::Limits;
+use crate::limits::keys::{KEYS, Scope};
+
+/// What only a restart changes, as it was written down.
+pub(crate) struct Started {
+    limits: Limits,
+    listen: Vec<Address>,
+    pub(crate) proxies: Proxies,
+}
+
+impl Started {
+    pub(super) fn with(plan: &Plan) -> Started {
+        let (limits, listen) = (plan.limits.clone(), plan.listen.clone());
+        Started { limits, listen, proxies: plan.proxies.clone() }
+    }
+
+    /// What a plan has otherwise, a sentence each.
+    pub(super) fn differences(&self, plan: &Plan) -> Vec<String> {
+        let of_server = KEYS.iter().filter(|key| key.scope == Scope::Server);
+        let limits = of_server.filter_map(|key| {
+            let (old, new) = (key.show(&self.limits), key.show(&plan.limits));
+            (old != new).then(|| format!("{} = {new}: the server runs with {old}", key.name))
+        });
+        let listen = (self.listen != plan.listen).then(|| "listen has changed".to_owned());
+        let proxies = (self.proxies != plan.proxies)
+            .then(|| "trusted-proxies or proxy-protocol have changed".to_owned());
+        let all = limits.chain(listen).chain(proxies);
+        all.map(|what| what + "; restart the server, or change it back").collect()
+    }
+}

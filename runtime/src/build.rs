@@ -1,0 +1,294 @@
+//! From sources in Python or JavaScript to a component, once for each content of
+//! them: what was built is kept in the state directory.
+
+mod command;
+mod javascript;
+mod lock;
+mod marks;
+mod python;
+mod stage;
+mod tools;
+
+use std::fmt::{self, Display, Formatter};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::error::explain;
+use crate::state::{self, State};
+pub(crate) use marks::is_of_scripts;
+
+/// What to build a component from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipe {
+    /// How requests are handed over.
+    pub kind: Kind,
+    /// The folder whose files are taken along.
+    pub folder: PathBuf,
+    /// The module, as it is imported, or the file of JavaScript.
+    pub module: String,
+    /// What the module calls the application; empty for JavaScript.
+    pub name: String,
+    /// Paths that are asked for once while building, so that what an app makes at
+    /// first use is in the component.
+    pub warm: Vec<String>,
+}
+
+/// How requests are handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Python, PEP 3333.
+    Wsgi,
+    /// Python, ASGI 3.
+    Asgi,
+    /// A module of JavaScript that exports `application`, or a default with
+    /// `fetch`.
+    JavaScript,
+}
+
+impl Recipe {
+    /// `[FOLDER/]MODULE:APP`.
+    ///
+    /// # Errors
+    /// It is not written so.
+    pub fn python(kind: Kind, text: &str, warm: Vec<String>) -> Result<Recipe, String> {
+        let (folder, target) = text.rsplit_once('/').map_or((".", text), |(folder, target)| {
+            (if folder.is_empty() { "/" } else { folder }, target)
+        });
+        let (module, name) = target.split_once(':').unwrap_or((target, "app"));
+        // It becomes part of a program.
+        let dotted = |text: &str| {
+            text.split('.').all(|part| {
+                let word = |c: char| c.is_alphanumeric() || c == '_';
+                part.chars().all(word) && part.chars().next().is_some_and(|c| !c.is_numeric())
+            })
+        };
+        if !dotted(module) || !dotted(name) {
+            return Err(format!(
+                "{target:?} is no module and application: write MODULE:APP, as in app:app"
+            ));
+        }
+        let (module, name) = (module.to_owned(), name.to_owned());
+        Ok(Recipe { kind, folder: folder.into(), module, name, warm })
+    }
+
+    /// A file of JavaScript or TypeScript.
+    pub fn javascript(file: &Path) -> Recipe {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).to_owned();
+        let module = file.file_name().map(|name| name.to_string_lossy().into_owned());
+        let module = module.unwrap_or_default();
+        Recipe { kind: Kind::JavaScript, folder, module, name: String::new(), warm: Vec::new() }
+    }
+
+    /// Whether a file is JavaScript or TypeScript by its name.
+    pub fn is_javascript(file: &Path) -> bool {
+        let extension = file.extension().and_then(|extension| extension.to_str());
+        matches!(extension, Some("js" | "mjs" | "ts" | "mts" | "jsx" | "tsx"))
+    }
+
+    /// Whether a file that has changed may be one of the app's.
+    pub(crate) fn is_source(&self, path: &Path) -> bool {
+        let folder = fs::canonicalize(&self.folder).unwrap_or_default();
+        path.strip_prefix(&folder).is_ok_and(stage::may_be_source)
+    }
+
+    /// The flag that names it.
+    pub(crate) fn flag(&self) -> &'static str {
+        match self.kind {
+            Kind::Wsgi => "--wsgi",
+            Kind::Asgi => "--asgi",
+            Kind::JavaScript => "--app",
+        }
+    }
+
+    /// The component, built unless it is there already.
+    ///
+    /// # Errors
+    /// What is wrong, with file, line and mend.
+    pub(crate) fn component(&self, state: Option<&Path>) -> Result<PathBuf, String> {
+        let place = Place::open(state)?;
+        // SECURITY: the server's key is no file of an app.
+        if fs::canonicalize(&self.folder).is_ok_and(|folder| place.root.parent() == Some(&folder)) {
+            return Err(self.wrong("its folder is the state directory; name another with --state"));
+        }
+        let files = stage::list(&self.folder, &place.root).map_err(|why| self.wrong(&why))?;
+        let built = place.root.join("components").join(format!("{}.wasm", self.key(&files)?));
+        if built.is_file() {
+            return Ok(built);
+        }
+        let _locked = place.lock()?;
+        // Another process may have built it meanwhile.
+        if built.is_file() {
+            return Ok(built);
+        }
+        let work = place.work()?;
+        let made = match self.kind {
+            Kind::Wsgi | Kind::Asgi => python::build(self, &files, &place, &work.path)?,
+            Kind::JavaScript => javascript::build(self, &files, &place, &work.path)?,
+        };
+        let bytes = fs::read(&made).map_err(|error| wrong(&made, &error))?;
+        write_whole(&built, &marks::marked(bytes, self.kind))?;
+        Ok(built)
+    }
+
+    /// Tells contents apart, with all else that a component depends on.
+    fn key(&self, files: &[stage::Source]) -> Result<String, String> {
+        let mut digest = Sha256::new();
+        let mut add = |part: &[u8]| {
+            digest.update(part.len().to_le_bytes());
+            digest.update(part);
+        };
+        let (of_tools, of_adapter) = match self.kind {
+            Kind::Wsgi | Kind::Asgi => (python::TOOLS, python::adapter()),
+            Kind::JavaScript => (javascript::TOOLS, javascript::adapter()),
+        };
+        add(env!("CARGO_PKG_VERSION").as_bytes());
+        add(format!("{self}").as_bytes());
+        of_tools.iter().for_each(|tool| add(tool.as_bytes()));
+        self.warm.iter().for_each(|path| add(path.as_bytes()));
+        for (name, content) in of_adapter.iter().chain(&WIT) {
+            add(name.as_bytes());
+            add(content.as_bytes());
+        }
+        for file in files {
+            add(file.name.as_os_str().as_encoded_bytes());
+            add(&fs::read(&file.path).map_err(|error| wrong(&file.path, &error))?);
+        }
+        Ok(hex(&digest.finalize()))
+    }
+
+    /// A message about this recipe.
+    fn wrong(&self, why: &str) -> String {
+        format!("{self}: {why}")
+    }
+}
+
+/// As it was written down.
+impl Display for Recipe {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.folder != Path::new(".") {
+            write!(f, "{}/", self.folder.display())?;
+        }
+        match self.kind {
+            Kind::Wsgi | Kind::Asgi => write!(f, "{}:{}", self.module, self.name),
+            Kind::JavaScript => write!(f, "{}", self.module),
+        }
+    }
+}
+
+/// Builds a component into a file, which is replaced at once.
+///
+/// # Errors
+/// What is wrong, with file, line and mend.
+pub fn build(recipe: &Recipe, state: Option<&Path>, output: &Path) -> Result<(), String> {
+    let built = recipe.component(state)?;
+    let bytes = fs::read(&built).map_err(|error| wrong(&built, &error))?;
+    write_whole(output, &bytes)
+}
+
+/// The contract, which tools read from a folder.
+const WIT: [(&str, &str); 1] = [("handler.wit", include_str!("../../wit/handler.wit"))];
+
+/// Where builds happen.
+struct Place {
+    /// `build` in the state directory, absolute.
+    root: PathBuf,
+}
+
+impl Place {
+    /// SECURITY: its programs are run, so it is the server's own.
+    fn open(state: Option<&Path>) -> Result<Place, String> {
+        let state = state.map(Path::to_owned).or_else(state::default_path);
+        let state = state.ok_or("there is no directory of caches; name one with --state DIR")?;
+        let root = State::open(&state)?.folder("build")?;
+        for folder in ["components", "packages", "tools", "work"] {
+            let folder = root.join(folder);
+            fs::create_dir_all(&folder).map_err(|error| wrong(&folder, &error))?;
+        }
+        let root = fs::canonicalize(&root).map_err(|error| wrong(&root, &error))?;
+        Ok(Place { root })
+    }
+
+    /// Waits until no other process builds here.
+    fn lock(&self) -> Result<lock::Lock, String> {
+        let path = self.root.join("lock");
+        lock::Lock::take(&path).map_err(|error| wrong(&path, &error))
+    }
+
+    /// An empty folder to work in. There is one: whoever works holds the lock.
+    fn work(&self) -> Result<Work, String> {
+        let path = self.root.join("work");
+        let empty = || {
+            fs::remove_dir_all(&path)?;
+            fs::create_dir(&path)
+        };
+        empty().map_err(|error| wrong(&path, &error))?;
+        Ok(Work { path })
+    }
+}
+
+/// A folder that is emptied when it is not needed any more.
+struct Work {
+    path: PathBuf,
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+        let _ = fs::create_dir(&self.path);
+    }
+}
+
+/// Writes a file that is whole or not there.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, path));
+    written.map_err(|error| {
+        let _ = fs::remove_file(&part);
+        wrong(path, &error)
+    })
+}
+
+fn wrong(path: &Path, error: &std::io::Error) -> String {
+    format!("{}: {}", path.display(), explain(error))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().take(KEY_BYTES).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How much of a digest tells contents apart, in bytes.
+const KEY_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_is_named_by_folder_module_and_name() {
+        let named = |text: &str| {
+            let recipe = Recipe::python(Kind::Wsgi, text, Vec::new()).ok()?;
+            Some((recipe.folder.display().to_string(), recipe.module, recipe.name))
+        };
+        for (text, expected) in [
+            ("app:app", Some((".", "app", "app"))),
+            ("shop.web:create.app", Some((".", "shop.web", "create.app"))),
+            ("app", Some((".", "app", "app"))),
+            ("/srv/shop/app:wsgi", Some(("/srv/shop", "app", "wsgi"))),
+            ("app:", None),
+            (":app", None),
+            ("a b:app", None),
+            ("app.py:1", None),
+            ("app:app\"\nimport os", None),
+        ] {
+            let expected = expected.map(|(folder, module, name): (&str, &str, &str)| {
+                (folder.to_owned(), module.to_owned(), name.to_owned())
+            });
+            assert_eq!(named(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Running the tools.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// No step of a build takes this long, but one whose app loops at its import.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// How a tool ended.
+pub(super) struct Ended {
+    pub(super) ok: bool,
+    /// Both its outputs.
+    pub(super) said: String,
+}
+
+/// Runs a tool to its end, which is when it says nothing more.
+///
+/// # Errors
+/// It cannot be started, or does not end: a sentence.
+pub(super) fn run(command: &mut Command) -> Result<Ended, String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("cannot run {name}: {error}"))?;
+    let outputs = [reader(child.stdout.take()), reader(child.stderr.take())];
+    let deadline = Instant::now() + LONGEST;
+    let mut said = Vec::new();
+    for output in outputs {
+        match output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Err(RecvTimeoutError::Timeout) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!(
+                    "{name} did not end within {LONGEST:?}; does a module loop when it is imported?"
+                ));
+            }
+            output => said.extend(output.unwrap_or_default()),
+        }
+    }
+    let status = child.wait().map_err(|error| format!("{name}: {error}"))?;
+    Ok(Ended { ok: status.success(), said: String::from_utf8_lossy(&said).into_owned() })
+}
+
+/// Reads all of a pipe on a thread of its own, so that no tool waits for it.
+fn reader(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What was read until it broke is what it said.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        // Nobody listens any more after the longest time.
+        let _ = sender.send(bytes);
+    });
+    receiver
+}

@@ -1,0 +1,128 @@
+//! JavaScript: bundled by esbuild, made a component by componentize-js. A script
+//! of node does it; what is here finds the tools and the packages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::command::run;
+use super::stage::{self, Source};
+use super::tools::{self, last_words, on_path};
+use super::{Place, Recipe, WIT, hex, wrong};
+
+/// What is installed from npm.
+pub(super) const TOOLS: &[&str] = &["esbuild@0.28.2", "@bytecodealliance/componentize-js@0.23.0"];
+/// Where packages are named, and their versions pinned.
+const NAMED: [&str; 2] = ["package.json", "package-lock.json"];
+/// Scripts of packages are not run: they are code of others.
+const INSTALL: [&str; 5] = ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"];
+
+/// The adapter's files, by their names in its folder.
+pub(super) fn adapter() -> &'static [(&'static str, &'static str)] {
+    &ADAPTER
+}
+
+/// What node runs.
+const SCRIPT: (&str, &str) =
+    ("build.mjs", include_str!("../../../guests/javascript/adapter/build.mjs"));
+
+static ADAPTER: [(&str, &str); 3] = [
+    SCRIPT,
+    ("entry.js", include_str!("../../../guests/javascript/adapter/entry.js")),
+    ("guard.js", include_str!("../../../guests/javascript/adapter/guard.js")),
+];
+
+/// Builds in an empty folder; the component's file.
+pub(super) fn build(
+    recipe: &Recipe,
+    files: &[Source],
+    place: &Place,
+    work: &Path,
+) -> Result<PathBuf, String> {
+    let node = program("node")?;
+    let folder = fs::canonicalize(&recipe.folder).map_err(|error| wrong(&recipe.folder, &error))?;
+    let app = folder.join(&recipe.module);
+    if !app.is_file() {
+        return Err(recipe.wrong("no such file; check the path"));
+    }
+    let tools = tools::managed(place.root.join("tools/javascript"), TOOLS, install)?;
+    let packages = packages(recipe, &folder, files, place)?;
+    tracing::info!("building {recipe}");
+    let inside = |name: &str| work.join(name);
+    stage::write(&ADAPTER, &inside("adapter"))?;
+    stage::write(&WIT, &inside("wit"))?;
+    let (built, report) = (inside("app.wasm"), inside("report.json"));
+    let job = json!({
+        "adapter": inside("adapter"), "wit": inside("wit"), "work": work,
+        "folder": folder, "app": app, "packages": packages, "output": built, "report": report,
+    });
+    stage::write(&[("job.json", &job.to_string())], work)?;
+    // Beside the tools that it imports.
+    stage::write(&[SCRIPT], &tools)?;
+    let ended = run(Command::new(node).arg(tools.join(SCRIPT.0)).arg(inside("job.json")))?;
+    if ended.ok && built.is_file() {
+        return Ok(built);
+    }
+    let report = fs::read(report).unwrap_or_default();
+    let report: Value = serde_json::from_slice(&report).unwrap_or_default();
+    let why = report["sentence"].as_str().map(str::to_owned);
+    Err(recipe.wrong(&why.unwrap_or_else(|| last_words(&ended.said))))
+}
+
+fn program(name: &str) -> Result<PathBuf, String> {
+    let mend = "install Node.js 20 or newer (apt-get install nodejs npm)";
+    on_path(name).ok_or_else(|| format!("{name} is not on PATH: {mend}"))
+}
+
+fn install(folder: &Path) -> Result<(), String> {
+    let npm = program("npm")?;
+    tracing::info!("installing {} in {}", TOOLS.join(" and "), folder.display());
+    stage::write(&[("package.json", "{ \"private\": true }\n")], folder)?;
+    let ended = run(Command::new(npm).args(INSTALL).args(TOOLS).current_dir(folder))?;
+    if ended.ok {
+        return Ok(());
+    }
+    let said = last_words(&ended.said);
+    Err(format!("npm cannot install the tools: {said}; is the network there?"))
+}
+
+/// The folder with the packages that the app names, if it has none of its own.
+fn packages(
+    recipe: &Recipe,
+    folder: &Path,
+    files: &[Source],
+    place: &Place,
+) -> Result<Option<PathBuf>, String> {
+    let named: Vec<&Source> =
+        files.iter().filter(|file| NAMED.iter().any(|name| file.name == Path::new(name))).collect();
+    if named.is_empty() || folder.join("node_modules").is_dir() {
+        return Ok(None);
+    }
+    let mut digest = Sha256::new();
+    let mut texts = Vec::new();
+    for file in &named {
+        let text = fs::read(&file.path).map_err(|error| wrong(&file.path, &error))?;
+        digest.update(text.len().to_le_bytes());
+        digest.update(&text);
+        texts.push((file.name.clone(), text));
+    }
+    let installed = place.root.join("packages").join(hex(&digest.finalize()));
+    let npm = program("npm")?;
+    let installed = tools::managed(installed, &[], |into| {
+        tracing::info!("installing the packages of {}", folder.join(NAMED[0]).display());
+        for (name, text) in &texts {
+            let to = into.join(name);
+            fs::write(&to, text).map_err(|error| wrong(&to, &error))?;
+        }
+        let ended = run(Command::new(npm).args(INSTALL).current_dir(into))?;
+        if ended.ok {
+            return Ok(());
+        }
+        let said = last_words(&ended.said);
+        Err(recipe.wrong(&format!("package.json: its packages cannot be installed: {said}")))
+    })?;
+    Ok(Some(installed.join("node_modules")))
+}

@@ -1,0 +1,211 @@
+//! Python: its packages, the adapter and the app, by componentize-py.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::command::{Ended, run};
+use super::stage::{self, Source};
+use super::tools::{self, last_words, of_version, on_path};
+use super::{Kind, Place, Recipe, WIT, hex, wrong};
+
+const COMPONENTIZE: &str = "0.25.1";
+const UV: &str = "0.13.9";
+/// What is installed where it is not on PATH.
+pub(super) const TOOLS: &[&str] = &["componentize-py==0.25.1", "uv==0.13.9"];
+/// The Python inside componentize-py, which packages are chosen for.
+const PYTHON: &str = "3.14";
+/// The packages that an app names, the first file that is there.
+const REQUIREMENTS: [&str; 2] = ["requirements.txt", "pyproject.toml"];
+/// What a pyproject.toml has that names packages, not settings of tools alone.
+const PROJECT: &[u8] = b"[project]";
+/// What the standard library expects of the system elsewhere: the time zones.
+const ALWAYS: &str = "tzdata";
+
+/// The adapter's files, by their names in its folder.
+pub(super) fn adapter() -> &'static [(&'static str, &'static str)] {
+    &ADAPTER
+}
+
+macro_rules! adapter {
+    ($($name:literal),*) => {
+        [$(($name, include_str!(concat!("../../../guests/python/adapter/", $name)))),*]
+    };
+}
+
+static ADAPTER: [(&str, &str); 16] = adapter![
+    "myweb_entry.py",
+    "_ssl.py",
+    "myweb_adapter/__init__.py",
+    "myweb_adapter/answer.py",
+    "myweb_adapter/asgi.py",
+    "myweb_adapter/boot.py",
+    "myweb_adapter/files.py",
+    "myweb_adapter/fresh.py",
+    "myweb_adapter/hashes.py",
+    "myweb_adapter/importer.py",
+    "myweb_adapter/late.py",
+    "myweb_adapter/loop.py",
+    "myweb_adapter/report.py",
+    "myweb_adapter/store.py",
+    "myweb_adapter/system.py",
+    "myweb_adapter/wsgi.py"
+];
+
+/// Builds in an empty folder; the component's file.
+pub(super) fn build(
+    recipe: &Recipe,
+    files: &[Source],
+    place: &Place,
+    work: &Path,
+) -> Result<PathBuf, String> {
+    let tools = Tools::find(place)?;
+    let packages = packages(recipe, files, place, &tools)?;
+    tracing::info!("building {recipe}");
+    let folder = |name: &str| work.join(name);
+    stage::copy(files, &folder("app"))?;
+    stage::write(&ADAPTER, &folder("adapter"))?;
+    stage::write(&[("myweb_target.py", &target(recipe))], &folder("adapter"))?;
+    stage::write(&WIT, &folder("wit"))?;
+    for name in ["app", "nothing/lib/site-packages"] {
+        fs::create_dir_all(folder(name)).map_err(|error| wrong(&folder(name), &error))?;
+    }
+    let built = folder("app.wasm");
+    let mut command = Command::new(&tools.componentize);
+    command
+        // An empty one: else the packages of this machine's Python are taken in.
+        .env("VIRTUAL_ENV", folder("nothing"))
+        .env_remove("PYTHONPATH")
+        .env_remove("PYTHONHOME")
+        .args(["-q", "-w", "application", "-d"])
+        .arg(folder("wit"))
+        .arg("componentize");
+    // The adapter knows the places that they get, by this order.
+    for path in [folder("app"), packages, folder("adapter")] {
+        command.arg("-p").arg(path);
+    }
+    let ended = run(command.arg("-o").arg(&built).arg("myweb_entry"))?;
+    let report = fs::read(folder("adapter").join("report.json")).unwrap_or_default();
+    let report: Value = serde_json::from_slice(&report).unwrap_or_default();
+    if !ended.ok || !built.is_file() {
+        return Err(recipe.wrong(&failure(&report, &ended)));
+    }
+    for warning in report["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        tracing::warn!("{recipe}: {warning}");
+    }
+    Ok(built)
+}
+
+/// What the adapter is told: a module of Python. The recipe's words are checked,
+/// texts of JSON are texts of Python.
+fn target(recipe: &Recipe) -> String {
+    let kind = if recipe.kind == Kind::Asgi { "asgi" } else { "wsgi" };
+    let text = |text: &str| Value::from(text).to_string();
+    let warm: Vec<String> = recipe.warm.iter().map(|path| text(path)).collect();
+    let (module, name, warm) = (text(&recipe.module), text(&recipe.name), warm.join(", "));
+    format!("MODULE = {module}\nNAME = {name}\nKIND = \"{kind}\"\nWARM = [{warm}]\n")
+}
+
+/// Why the app was not built: by the adapter's report, else by what the tool
+/// said before its own traces.
+fn failure(report: &Value, ended: &Ended) -> String {
+    if let Some(sentence) = report["sentence"].as_str() {
+        return sentence.to_owned();
+    }
+    let shown = |trace: &str| trace.replace("\"/app/", "\"").trim_end().to_owned();
+    if let Some(trace) = report["traceback"].as_str() {
+        let hint = report["hint"].as_str().map(|hint| format!("\n{hint}")).unwrap_or_default();
+        return format!("the app failed while it was imported\n{}{hint}", shown(trace));
+    }
+    let said = ended.said.split("Caused by:").next().unwrap_or_default();
+    let said = said.split("AssertionError: ").last().unwrap_or_default();
+    format!("componentize-py failed: {}", last_words(said))
+}
+
+/// The programs that are used.
+struct Tools {
+    componentize: PathBuf,
+    uv: PathBuf,
+}
+
+impl Tools {
+    fn find(place: &Place) -> Result<Tools, String> {
+        let found = (of_version("componentize-py", COMPONENTIZE), of_version("uv", UV));
+        if let (Some(componentize), Some(uv)) = found {
+            return Ok(Tools { componentize, uv });
+        }
+        let folder = place.root.join("tools/python");
+        let folder = tools::managed(folder, TOOLS, install)?;
+        let program = |name: &str| folder.join("bin").join(name);
+        Ok(Tools { componentize: program("componentize-py"), uv: program("uv") })
+    }
+}
+
+/// An environment of Python with the tools.
+fn install(folder: &Path) -> Result<(), String> {
+    let mend = format!("or install {} yourself, so that they are on PATH", TOOLS.join(" and "));
+    let python = on_path("python3").ok_or_else(|| {
+        format!("python3 is not on PATH: install it (apt-get install python3-venv), {mend}")
+    })?;
+    tracing::info!("installing {} in {}", TOOLS.join(" and "), folder.display());
+    let made = run(Command::new(python).args(["-m", "venv"]).arg(folder))?;
+    if !made.ok {
+        let said = last_words(&made.said);
+        return Err(format!(
+            "python3 -m venv failed: {said}; apt-get install python3-venv, {mend}"
+        ));
+    }
+    let mut pip = Command::new(folder.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-input"]).args(TOOLS);
+    let installed = run(&mut pip)?;
+    if !installed.ok {
+        let said = last_words(&installed.said);
+        return Err(format!("pip cannot install the tools: {said}; is the network there? {mend}"));
+    }
+    Ok(())
+}
+
+/// The folder with the packages that an app names, installed once for each
+/// content of the file that names them.
+fn packages(
+    recipe: &Recipe,
+    files: &[Source],
+    place: &Place,
+    tools: &Tools,
+) -> Result<PathBuf, String> {
+    let none = || tools::managed(place.root.join("packages/none"), &[], |_| Ok(()));
+    let named = REQUIREMENTS.iter().find_map(|name| {
+        files.iter().find(|file| file.name == Path::new(name)).map(|file| (*name, &file.path))
+    });
+    let Some((name, path)) = named else {
+        return none();
+    };
+    let text = fs::read(path).map_err(|error| wrong(path, &error))?;
+    if name == "pyproject.toml" && !text.windows(PROJECT.len()).any(|part| part == PROJECT) {
+        return none();
+    }
+    let mut digest = Sha256::new();
+    for part in [name.as_bytes(), UV.as_bytes(), PYTHON.as_bytes(), ALWAYS.as_bytes(), &text] {
+        digest.update(part.len().to_le_bytes());
+        digest.update(part);
+    }
+    let folder = place.root.join("packages").join(hex(&digest.finalize()));
+    tools::managed(folder, &[ALWAYS], |folder| {
+        tracing::info!("installing the packages of {}", path.display());
+        let mut uv = Command::new(&tools.uv);
+        uv.args(["pip", "install", "--quiet", "--no-progress", "--color", "never"])
+            .args(["--python-version", PYTHON, "--only-binary", ":all:", "--link-mode", "copy"])
+            .arg("--target")
+            .arg(folder)
+            .args(["-r", &path.display().to_string(), ALWAYS]);
+        let installed = run(&mut uv)?;
+        if installed.ok {
+            return Ok(());
+        }
+        let said = last_words(&installed.said);
+        Err(recipe.wrong(&format!("{name}: its packages cannot be installed: {said}")))
+    })
+}

@@ -1,0 +1,55 @@
+//! `build`: what to make a component from.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Invocation;
+use crate::build::{Kind, Recipe};
+
+#[derive(Debug, Args)]
+pub(super) struct Build {
+    /// A module of JavaScript or TypeScript, with what it imports.
+    #[arg(value_name = "FILE", required_unless_present_any = ["wsgi", "asgi"])]
+    file: Option<PathBuf>,
+    /// A Python app of WSGI, with the packages that requirements.txt or
+    /// pyproject.toml beside it name.
+    #[arg(long, value_name = "[FOLDER/]MODULE:APP", conflicts_with_all = ["file", "asgi"])]
+    wsgi: Option<String>,
+    /// The same of ASGI.
+    #[arg(long, value_name = "[FOLDER/]MODULE:APP", conflicts_with = "file")]
+    asgi: Option<String>,
+    /// Write the component to FILE [default: the module's name with .wasm]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Ask the app for PATH while building, so that what it makes at first use,
+    /// such as templates, is in the component. Repeatable.
+    #[arg(long, value_name = "PATH")]
+    warm: Vec<String>,
+    /// Keep the tools and what was built in DIR
+    /// [default: $XDG_CACHE_HOME/myweb, or ~/.cache/myweb]
+    #[arg(long, value_name = "DIR", env = "MYWEB_STATE")]
+    state: Option<PathBuf>,
+}
+
+impl Build {
+    pub(super) fn invocation(self) -> Result<Invocation, String> {
+        let recipe = match (self.file, self.wsgi, self.asgi) {
+            (Some(file), ..) if Recipe::is_javascript(&file) => Recipe::javascript(&file),
+            (Some(file), ..) => {
+                let file = file.display();
+                return Err(format!(
+                    "{file} is no JavaScript; for a Python app write build --wsgi MODULE:APP"
+                ));
+            }
+            (_, Some(text), _) => Recipe::python(Kind::Wsgi, &text, self.warm)?,
+            (.., text) => Recipe::python(Kind::Asgi, &text.unwrap_or_default(), self.warm)?,
+        };
+        let output = self.output.unwrap_or_else(|| {
+            let module = Path::new(&recipe.module).with_extension("");
+            let last = module.to_string_lossy();
+            Path::new(last.rsplit('.').next().unwrap_or("app")).with_extension("wasm")
+        });
+        Ok(Invocation::Build { recipe, state: self.state, output })
+    }
+}

@@ -1,0 +1,202 @@
+//! An app that is loaded when it is first asked for, and may be unloaded when
+//! others are asked for more.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
+
+use super::app::App;
+use super::component::Component;
+use super::library::{Found, Library};
+use super::source::{Identity, Source};
+use crate::error::GuestError;
+use crate::limits::Limits;
+use crate::request::Request;
+use crate::tenant::Tenant;
+use crate::units::Bytes;
+
+/// An app, loaded or not.
+pub(crate) struct Mounted {
+    source: Arc<Source>,
+    library: Arc<Library>,
+    /// Makes the app of its component.
+    make: Box<dyn Fn(Arc<Component>) -> App + Send + Sync>,
+    limits: Arc<Limits>,
+    pub(crate) tenant: Arc<Tenant>,
+    current: ArcSwapOption<App>,
+    /// Why it is never there: its component does not fit its limits.
+    unfit: OnceLock<Unfit>,
+    loading: Mutex<Option<Loading>>,
+}
+
+/// What becomes of a load: everyone who asks meanwhile waits for the same.
+type Loading = watch::Receiver<Option<Result<Arc<App>, String>>>;
+
+impl Mounted {
+    /// Mounts a component's file. `make` is called whenever it is loaded.
+    pub(crate) fn new(
+        source: Arc<Source>,
+        library: Arc<Library>,
+        limits: Arc<Limits>,
+        tenant: Arc<Tenant>,
+        make: impl Fn(Arc<Component>) -> App + Send + Sync + 'static,
+    ) -> Mounted {
+        Mounted {
+            source,
+            library,
+            make: Box::new(make),
+            limits,
+            tenant,
+            current: ArcSwapOption::empty(),
+            unfit: OnceLock::new(),
+            loading: Mutex::default(),
+        }
+    }
+
+    /// The app, loaded if it is not. A load goes on when the client leaves, and
+    /// counts as the request's time.
+    ///
+    /// # Errors
+    /// The component is broken, or the load takes longer than the wall limit.
+    pub(crate) async fn ready(self: &Arc<Self>, request: &Request) -> Result<Arc<App>, GuestError> {
+        if let Some(app) = self.current.load_full() {
+            self.library.touch(&app.component);
+            return Ok(app);
+        }
+        Box::pin(self.wait(request)).await
+    }
+
+    async fn wait(self: &Arc<Self>, request: &Request) -> Result<Arc<App>, GuestError> {
+        let began = Instant::now();
+        let wall = self.limits.wall;
+        let mut loading = self.loading();
+        let loaded = loading.wait_for(Option::is_some);
+        let loaded = tokio::time::timeout(wall, loaded).await;
+        request.spent.set_loading(began.elapsed());
+        let failed =
+            |why: &str| GuestError::NotLoaded(format!("{}: {why}", self.source.path.display()));
+        match loaded.map_err(|_| GuestError::WallExceeded(wall))?.as_deref() {
+            Ok(Some(Ok(app))) => Ok(app.clone()),
+            Ok(Some(Err(why))) => Err(failed(why)),
+            Ok(None) | Err(_) => Err(failed(FAILED)),
+        }
+    }
+
+    /// The load that goes on, or a new one.
+    fn loading(self: &Arc<Self>) -> Loading {
+        let mut there = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loading) = there.as_ref().filter(|loading| loading.has_changed().is_ok()) {
+            return loading.clone();
+        }
+        // It may have been loaded since it was looked for.
+        let (sender, receiver) = watch::channel(self.current.load_full().map(Ok));
+        if receiver.borrow().is_none() {
+            *there = Some(receiver.clone());
+            let mounted = self.clone();
+            tokio::spawn(async move {
+                let loaded = mounted.load().await;
+                *mounted.loading.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                sender.send_replace(Some(loaded));
+            });
+        }
+        receiver
+    }
+
+    /// Loads it where nobody's requests are answered. What only has to be looked
+    /// for does not wait for what is compiled.
+    async fn load(self: &Arc<Self>) -> Result<Arc<App>, String> {
+        if let Some(why) = self.unfit.get() {
+            return Err(why.to_string());
+        }
+        let step = {
+            let _permit = self.library.finding.acquire().await;
+            let found = self.apart(|mounted| match mounted.library.find(&mounted.source)? {
+                Found::Loaded(component) => mounted.set(component).map(Step::Done).map_err(told),
+                Found::New(identity, bytes) => Ok(Step::Compile(identity, bytes)),
+            });
+            found.await?
+        };
+        match step {
+            Step::Done(app) => Ok(app),
+            Step::Compile(identity, bytes) => {
+                let _permit = self.library.compiling.acquire().await;
+                let compile = move |mounted: &Arc<Mounted>| {
+                    mounted.set(mounted.library.compile(&identity, &bytes)?).map_err(told)
+                };
+                self.apart(compile).await
+            }
+        }
+    }
+
+    async fn apart<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Mounted>) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        let mounted = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&mounted)).await;
+        done.unwrap_or_else(|_| Err(FAILED.to_owned()))
+    }
+
+    /// From now on the app is there.
+    ///
+    /// # Errors
+    /// An instance would have more memory from its start than it may have.
+    pub(crate) fn set(self: &Arc<Self>, component: Arc<Component>) -> Result<Arc<App>, Unfit> {
+        let of_tenant = self.tenant.limits.tenant_memory.saturating_sub(component.beside());
+        let (least, most) = (component.least_memory(), self.limits.memory.min(of_tenant));
+        if least > most {
+            let limit = if most < self.limits.memory { "tenant-memory" } else { "memory" };
+            return Err(*self.unfit.get_or_init(|| Unfit { least, most, limit }));
+        }
+        let app = Arc::new((self.make)(component));
+        self.current.store(Some(app.clone()));
+        self.library.hold(self, &app.component);
+        Ok(app)
+    }
+
+    /// The app goes once its last request ends; it is loaded again when the next
+    /// one comes.
+    pub(super) fn unload(&self) {
+        self.current.store(None);
+    }
+
+    /// Whether the next request finds it loaded.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.current.load().is_some()
+    }
+}
+
+/// A component that does not fit its limits.
+#[derive(Clone, Copy)]
+pub(crate) struct Unfit {
+    least: usize,
+    most: usize,
+    /// The limit that is too low.
+    pub(crate) limit: &'static str,
+}
+
+impl std::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Unfit { least, most, limit } = *self;
+        let (least, most) = (Bytes(least), Bytes(most));
+        write!(
+            f,
+            "an instance starts with {least} of memory, {most} are allowed; raise the {limit} limit"
+        )
+    }
+}
+
+fn told(unfit: Unfit) -> String {
+    unfit.to_string()
+}
+
+/// How far a load came.
+enum Step {
+    Done(Arc<App>),
+    Compile(Arc<Identity>, Vec<u8>),
+}
+
+/// What is said when there is no more to say.
+const FAILED: &str = "the load failed";

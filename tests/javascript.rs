@@ -1,0 +1,169 @@
+//! Apps in JavaScript, built as components. `tests/scripts` has them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::support::scripts::{build, component, serving};
+use crate::support::{Answer, Server, root};
+
+fn plain() -> Option<Arc<Server>> {
+    serving(&["javascript/app.js"], "javascript")
+}
+
+fn read(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{answer:?}"))
+}
+
+#[test]
+fn a_handler_sees_the_request_and_answers_in_any_form() {
+    let Some(server) = plain() else { return };
+    assert_eq!(server.get("/").text(), "home\n");
+    let answer = server.request("POST", "/env?q=%20", "X-Twice: 1\r\nX-Twice: 2\r\n", b"ab");
+    let env = read(&answer);
+    for (key, expected) in
+        [("method", "POST"), ("pathInfo", "/env"), ("queryString", "q=%20"), ("host", "localhost")]
+    {
+        assert_eq!(env[key], expected, "{key}");
+    }
+    assert_eq!(env["body"], json!([97, 98]));
+    let headers = env["headers"].as_array().expect("pairs");
+    assert_eq!(headers.iter().filter(|header| header[0] == "x-twice").count(), 2);
+    let bytes = server.get("/bytes");
+    assert_eq!((bytes.status, bytes.text()), (201, "hi"));
+    assert_eq!(bytes.head.matches("x-twice: ").count(), 2);
+    assert_eq!(server.get("/nothing").status, 204);
+    assert_eq!(server.get("/later").text(), "waited");
+}
+
+#[test]
+fn every_fault_has_its_status_and_the_next_request_is_served() {
+    let Some(server) = plain() else { return };
+    for (way, status) in [
+        ("throws", 500),
+        ("rejects", 500),
+        ("text", 500),
+        ("name", 500),
+        ("status", 502),
+        ("split", 502),
+        ("length", 502),
+        ("recurses", 500),
+    ] {
+        let mut client = server.connect();
+        let answer = client.get(&format!("/{way}"));
+        assert_eq!(answer.status, status, "{way}");
+        assert!(!answer.text().contains("secret"), "{}", answer.text());
+        assert_eq!(client.get("/").text(), "home\n", "after {way}");
+    }
+    server.get("/logs");
+    server.wait_for_log("TypeError: a secret cause");
+    server.wait_for_log("guest: said 1");
+}
+
+#[test]
+fn instances_are_reused_and_fresh_ones_differ_in_their_random_numbers() {
+    let Some(path) = component(&["javascript/app.js"], "javascript") else { return };
+    let server = plain().expect("it is built");
+    let count = || server.get("/count").text().parse::<u32>().expect("a number");
+    assert!(count() < count());
+    let fresh = Server::start(&["--app", &path, "--reuse", "1"]);
+    assert_eq!((fresh.get("/count").text(), fresh.get("/count").text()), ("2", "2"));
+    let (first, second) = (read(&fresh.get("/random")), read(&fresh.get("/random")));
+    for place in 0..3 {
+        assert_ne!(first[place], second[place]);
+    }
+}
+
+#[test]
+fn hono_answers_as_it_does_elsewhere() {
+    let Some(server) = serving(&["hono/app.js"], "hono") else { return };
+    assert_eq!(server.get("/").text(), "home");
+    assert_eq!(read(&server.get("/item/3")), json!({ "number": 3 }));
+    let shared = server.request("GET", "/cors/it", "Origin: https://a.example\r\n", b"");
+    assert_eq!(shared.header("access-control-allow-origin"), Some("https://a.example"));
+    let kind = "Content-Type: application/json\r\n";
+    assert_eq!(read(&server.request("POST", "/json", kind, b"[1, null]")), json!([1, null]));
+    let kind = "Content-Type: application/x-www-form-urlencoded\r\n";
+    assert_eq!(read(&server.request("POST", "/form", kind, b"a=1&b=x+y"))["b"], "x y");
+    let kind = "Content-Type: multipart/form-data; boundary=edge\r\n";
+    let head = "--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\n\
+                Content-Type: application/octet-stream\r\n\r\n";
+    let body = [head.as_bytes(), &vec![7; 900_000], b"\r\n--edge--\r\n"].concat();
+    let uploaded = read(&server.request("POST", "/upload", kind, &body));
+    assert_eq!(uploaded, json!({ "name": "a.bin", "size": 900_000 }));
+    let counted = server.get("/count");
+    let cookie = counted.header("set-cookie").and_then(|line| line.split(';').next());
+    let cookie = format!("Cookie: {}\r\n", cookie.expect("a cookie"));
+    assert_eq!(server.request("GET", "/count", &cookie, b"").text(), "2");
+    assert_eq!(server.get("/stream").text(), "0\n1\n2\n");
+    assert_eq!(server.get("/go").header("location"), Some("/item/3"));
+    let teapot = server.get("/teapot");
+    assert_eq!((teapot.status, teapot.text()), (418, "short and stout"));
+    assert_eq!(server.get("/broken").status, 500);
+    assert_eq!(server.get("/later").text(), "now");
+    server.wait_for_log("guest: afterwards");
+    assert_eq!(server.get("/missing").text(), "no /missing here");
+}
+
+#[test]
+fn what_is_wrong_with_a_module_is_told_with_its_file_and_line() {
+    if component(&["javascript/app.js"], "javascript").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    for (text, parts) in [
+        ("const a = 1;\nconst b = ;\n", &["app.js:2:11: Unexpected \";\"", "const b = ;"][..]),
+        (
+            "const a = 1;\nconst b = Math.random();\nexport const application = () => b;\n",
+            &["Math.random() cannot be called at the top level", "app.js:2:"],
+        ),
+        ("import \"nosuch\";\n", &["app.js:1:8: the package \"nosuch\" is not there"]),
+        ("import \"node:fs\";\n", &["\"node:fs\" is a module of Node.js, which a sandbox has not"]),
+        ("export const other = 1;\n", &["the module exports other; a handler exports"]),
+        ("null.x;\nexport const application = () => 1;\n", &["TypeError", "app.js:1:"]),
+    ] {
+        let said = refused(folder.path(), text);
+        for part in parts {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+}
+
+/// What is said of a module of this text.
+fn refused(folder: &Path, text: &str) -> String {
+    std::fs::write(folder.join("app.js"), text).expect("a file");
+    let (code, said) = build(folder, &["app.js", "-o", "out.wasm"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(!folder.join("out.wasm").exists());
+    said
+}
+
+#[test]
+fn the_shown_guests_answer() {
+    let guest = |name: &str| {
+        let app = root().join("guests/javascript").join(name).join("app.js");
+        component(&[&app.display().to_string()], &format!("javascript-{name}"))
+    };
+    let (Some(hello), Some(picture), Some(book)) =
+        (guest("say_hello"), guest("show_pic"), guest("guestbook"))
+    else {
+        return;
+    };
+    let (hello, picture) = (format!("/hello={hello}"), format!("/pic={picture}"));
+    let granted = root().join("guests/show_pic").display().to_string();
+    let files = ["--files", &granted];
+    let apps = ["--app", &hello, "--app", &picture, "--app", &book];
+    // Not where `html` is, which would stand in front of the app.
+    let empty = tempfile::tempdir().expect("a folder");
+    let server = Server::start_in(empty.path(), &[&apps[..], &files].concat());
+    assert_eq!(server.get("/hello?name=Ada").text(), "Hello, Ada!\n");
+    assert_eq!(server.get("/pic").header("content-type"), Some("image/jpeg"));
+    let kind = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let written = server.request("POST", "/", kind, b"entry=%3Cb%3Ehi");
+    assert_eq!(written.status, 303);
+    let cookie = written.header("set-cookie").and_then(|line| line.split(';').next());
+    let headers = format!("Cookie: {}\r\n", cookie.expect("a cookie"));
+    let shown = server.request("GET", "/", &headers, b"");
+    assert!(shown.text().contains("<li>&lt;b&gt;hi</li>"), "{}", shown.text());
+}

@@ -1,0 +1,2 @@
+% rebase("base.tpl", title="Page")
+<p>{{name}}</p>

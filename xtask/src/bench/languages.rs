@@ -1,0 +1,141 @@
+//! Python and JavaScript, beside the servers that run the same programs outside
+//! of a sandbox: one worker each.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use super::peers::{Address, Peer};
+use super::{Group, report};
+use crate::command::{output, root, run};
+
+/// What is measured; the programs are in `xtask/languages`.
+const PATHS: [&str; 4] = ["/", "/json", "/page", "/cpu"];
+const PYTHONS: [&str; 3] = ["gunicorn==27.0.1", "granian==2.8.7", "jinja2==3.1.6"];
+const WORKERD: &str = "workerd@1.20261117.1";
+
+/// Measures all peers at each path; those that cannot be installed are left out.
+pub(super) fn run_all() -> Result<()> {
+    let folder = root()?.join("target/bench/languages");
+    fs::create_dir_all(&folder)?;
+    let sources = root()?.join("xtask/languages");
+    for name in ["app.py", "requirements.txt", "app.js", "node.mjs", "package.json"] {
+        fs::copy(sources.join(name), folder.join(name)).context(name)?;
+    }
+    let place = Place { folder };
+    for (what, name) in [(&["--wsgi", "app:app"][..], "python.wasm"), (&["app.js"], "js.wasm")] {
+        let server = root()?.join("target/release/myweb-run").display().to_string();
+        let path = place.path(name);
+        let state = root()?.join("target/scripts").display().to_string();
+        std::env::set_current_dir(&place.folder)?;
+        run(&server, &[&["build", "--state", &state, "-o", &path], what].concat())?;
+        std::env::set_current_dir(root()?)?;
+    }
+    let pythons = place.pythons().unwrap_or_else(|error| left_out("gunicorn and granian", &error));
+    let workerd = place.workerd().unwrap_or_else(|error| left_out("workerd", &error));
+    let mut groups = Vec::new();
+    for path in PATHS {
+        let mut python = place.ours("myweb python", "python.wasm", path)?;
+        python.extend(place.each(&pythons, path)?);
+        let mut javascript = place.ours("myweb javascript", "js.wasm", path)?;
+        javascript.extend(place.each(&workerd, path)?);
+        let node = [("node".to_owned(), vec!["node".into(), "node.mjs".into(), PORT.into()])];
+        javascript.extend(place.each(&node, path)?);
+        groups.push(Group::measure(&python, &[])?);
+        groups.push(Group::measure(&javascript, &[])?);
+    }
+    report::show(&groups, "languages")
+}
+
+/// Stands for the port in a command.
+const PORT: &str = "{port}";
+
+/// A name, and a command that serves on [`PORT`].
+type Command = (String, Vec<String>);
+
+fn left_out(what: &str, error: &anyhow::Error) -> Vec<Command> {
+    eprintln!("without {what}: {error:#}");
+    Vec::new()
+}
+
+/// Where the programs are.
+struct Place {
+    folder: PathBuf,
+}
+
+impl Place {
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    fn peer(&self, name: String, command: Vec<String>, path: &str, address: Address) -> Peer {
+        let name = format!("{name} {path}");
+        Peer { name, command, directory: self.folder.clone(), path: path.to_owned(), address }
+    }
+
+    /// Ours, reused as it is by default, and fresh.
+    fn ours(&self, name: &str, component: &str, path: &str) -> Result<Vec<Peer>> {
+        let server = root()?.join("target/release/myweb-run").display().to_string();
+        let peer = |how: &str, more: &[&str]| {
+            let component = self.path(component);
+            let start = [&server, "--addr", "127.0.0.1:0", "--app", &component];
+            let command = start.iter().chain(more).map(|&word| word.to_owned()).collect();
+            self.peer(format!("{name} {how}"), command, path, Address::OnStderr)
+        };
+        Ok(vec![peer("reused", &[]), peer("fresh", &["--reuse", "1"])])
+    }
+
+    /// Each command, on a port of its own.
+    fn each(&self, commands: &[Command], path: &str) -> Result<Vec<Peer>> {
+        let peer = |(name, command): &Command| {
+            let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+            let here = |word: &String| word.replace(PORT, &port.to_string());
+            let command = command.iter().map(here).collect();
+            Ok(self.peer(name.clone(), command, path, Address::Fixed(port)))
+        };
+        commands.iter().map(peer).collect()
+    }
+
+    /// gunicorn with both its usual workers, and granian.
+    fn pythons(&self) -> Result<Vec<Command>> {
+        let venv = self.path("venv");
+        run("python3", &["-m", "venv", &venv])?;
+        let install = ["install", "--quiet", "--disable-pip-version-check"];
+        run(&format!("{venv}/bin/pip"), &[&install[..], &PYTHONS].concat())?;
+        let bind = format!("127.0.0.1:{PORT}");
+        let gunicorn = |class: &str, more: &[&str]| {
+            let program = format!("{venv}/bin/gunicorn");
+            let all = [&[&program, "-w", "1", "-k", class, "-b", &bind, "app:app"], more].concat();
+            (format!("gunicorn {class}"), all.into_iter().map(str::to_owned).collect())
+        };
+        let program = format!("{venv}/bin/granian");
+        let granian =
+            [&program, "--interface", "wsgi", "--workers", "1", "--no-ws", "--port", PORT];
+        let granian = granian.iter().chain(&["app:app"]).map(|&word| word.to_owned()).collect();
+        let threads = ["--threads", "4"];
+        Ok(vec![
+            gunicorn("sync", &[]),
+            gunicorn("gthread", &threads),
+            ("granian".to_owned(), granian),
+        ])
+    }
+
+    /// workerd, from npm.
+    fn workerd(&self) -> Result<Vec<Command>> {
+        let prefix = self.path(".");
+        run("npm", &["install", "--no-audit", "--no-fund", "--prefix", &prefix, WORKERD])?;
+        let program = self.path("node_modules/.bin/workerd");
+        output(&program, &["--version"]).context("it does not run")?;
+        let config = "using Workerd = import \"/workerd/workerd.capnp\";\n\
+             const config :Workerd.Config = (\n  services = [(name = \"main\", worker = .main)],\n  \
+             sockets = [(name = \"http\", http = (), service = \"main\")]\n);\n\
+             const main :Workerd.Worker = (\n  modules = [(name = \"app\", esModule = embed \"app.js\")],\n  \
+             compatibilityDate = \"2025-01-01\"\n);\n";
+        fs::write(self.folder.join("config.capnp"), config)?;
+        let listen = format!("-shttp=127.0.0.1:{PORT}");
+        let command = vec![program, "serve".to_owned(), "config.capnp".to_owned(), listen];
+        Ok(vec![("workerd".to_owned(), command)])
+    }
+}

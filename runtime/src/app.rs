@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,6 +13,7 @@ use hyper::body::Incoming;
 use tokio_rustls::TlsAcceptor;
 
 use crate::body::Observed;
+use crate::capability::fetch::Client;
 use crate::compress::Encoders;
 use crate::config::address::Address;
 use crate::config::plan::Proxies;
@@ -110,8 +112,11 @@ impl MyWeb {
         machine::fit(&mut limits)?;
         let engines = Engines::new(&limits)?;
         let cache = Arc::new(FileCache::new(limits.file_cache));
-        let files = ForFiles { cache, encoders: Encoders::default() };
+        let client = Client::new(plan.outbound_ca.as_deref())
+            .map_err(|why| StartError::Config(vec![format!("outbound-ca: {why}")]))?;
+        let files = ForFiles { client, cache, encoders: Encoders::default() };
         let loaded = site::load(&plan, &engines, &logs, &files, None)?;
+        loaded.site.install();
         let site = ArcSwap::from_pointee(loaded.site);
         let certificates = Arc::new(ArcSwap::from_pointee(loaded.certificates));
         let started = Started::with(&plan);
@@ -183,6 +188,7 @@ impl Bound {
     /// Answers requests until `stop` is ready, then lets running ones end within
     /// the drain limit, and stops what outlasts it.
     pub async fn serve(self, stop: impl Future<Output = Stop>) {
+        self.shared.files.client.start(tokio::runtime::Handle::current());
         upgrade::say_serving(self.listeners.parent());
         let _watching = self.shared.source.watch().then(|| watch::start(&self.shared));
         server::serve(self.listeners, self.tls, self.shared.clone(), stop).await;
@@ -260,6 +266,7 @@ impl Shared {
         let before = self.site.load_full();
         let loaded = site::load(&plan, &self.engines, &self.logs, &self.files, Some(&before))?;
         self.certificates.store(Arc::new(loaded.certificates));
+        loaded.site.install();
         self.site.store(Arc::new(loaded.site));
         Ok(loaded.kept)
     }
@@ -270,12 +277,14 @@ pub(crate) struct Started {
     limits: Limits,
     listen: Vec<Address>,
     pub(crate) proxies: Proxies,
+    outbound_ca: Option<PathBuf>,
 }
 
 impl Started {
     fn with(plan: &Plan) -> Started {
         let (limits, listen) = (plan.limits.clone(), plan.listen.clone());
-        Started { limits, listen, proxies: plan.proxies.clone() }
+        let outbound_ca = plan.outbound_ca.clone();
+        Started { limits, listen, proxies: plan.proxies.clone(), outbound_ca }
     }
 
     /// What a plan has otherwise, a sentence each.
@@ -288,7 +297,9 @@ impl Started {
         let listen = (self.listen != plan.listen).then(|| "listen has changed".to_owned());
         let proxies = (self.proxies != plan.proxies)
             .then(|| "trusted-proxies or proxy-protocol have changed".to_owned());
-        let all = limits.chain(listen).chain(proxies);
+        let outbound =
+            (self.outbound_ca != plan.outbound_ca).then(|| "outbound-ca has changed".to_owned());
+        let all = limits.chain(listen).chain(proxies).chain(outbound);
         all.map(|what| what + "; restart the server, or change it back").collect()
     }
 }

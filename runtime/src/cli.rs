@@ -61,10 +61,17 @@ struct Serve {
     /// Let the apps read and send the files in DIR.
     #[arg(long, value_name = "DIR", env = "MYWEB_FILES")]
     files: Option<PathBuf>,
+    /// Let the apps send requests to this origin: https://api.example.com,
+    /// https://*.example.com, http://10.0.0.5:8080. Repeatable.
+    #[arg(long, value_name = "ORIGIN")]
+    outbound: Vec<String>,
+    /// Trust these authorities, beside the system's, when apps send requests.
+    #[arg(long, value_name = "FILE", env = "MYWEB_OUTBOUND_CA")]
+    outbound_ca: Option<PathBuf>,
     /// Serve the tenants of a configuration file. ./myweb.toml is found by itself
     /// when nothing else is said.
     #[arg(long, value_name = "FILE", env = "MYWEB_CONFIG",
-          conflicts_with_all = ["apps", "handlers", "statics", "files", "reuse"])]
+          conflicts_with_all = ["apps", "handlers", "statics", "files", "outbound", "reuse"])]
     config: Option<PathBuf>,
     /// Listen here, or at unix:PATH, or where systemd says; port 0 picks a free one
     /// [default: 127.0.0.1:7788]
@@ -163,7 +170,8 @@ impl Serve {
         let found = Some(PathBuf::from(FILE)).filter(|file| nothing && Path::exists(file));
         if let Some(path) = self.config.or(found) {
             let self_signed = self.tls == Some(TlsSource::SelfSigned);
-            let overrides = Overrides { listen: self.addr, self_signed, limits };
+            let (listen, outbound_ca) = (self.addr, self.outbound_ca);
+            let overrides = Overrides { listen, self_signed, outbound_ca, limits };
             return Source::File { path, overrides, watch: self.watch };
         }
         let mut config = Config {
@@ -173,6 +181,8 @@ impl Serve {
             handlers: self.handlers,
             statics: self.statics,
             files: self.files,
+            outbound: self.outbound,
+            outbound_ca: self.outbound_ca,
             reuse: self.reuse.unwrap_or(1),
             watch: self.watch,
             limits: Limits::default(),

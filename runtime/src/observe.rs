@@ -22,9 +22,15 @@ pub(crate) struct Spent {
     memory: AtomicUsize,
     log_dropped: AtomicUsize,
     received: AtomicU64,
+    outbound: AtomicUsize,
 }
 
 impl Spent {
+    /// One more request was sent for it.
+    pub(crate) fn add_outbound(&self) {
+        self.outbound.fetch_add(1, Relaxed);
+    }
+
     /// So much more of the request's body has been read, in bytes.
     pub(crate) fn add_received(&self, bytes: usize) {
         self.received.fetch_add(bytes as u64, Relaxed);
@@ -94,6 +100,27 @@ impl Visit {
             request: None,
             tenant: None,
             route: None,
+            status: StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::BAD_REQUEST),
+            bytes_out: 0,
+        })
+    }
+
+    /// A request of one of a tenant's apps to another.
+    pub(crate) fn of_app(
+        request: &Arc<Request>,
+        tenant: &Arc<Tenant>,
+        route: &Arc<str>,
+    ) -> Box<Visit> {
+        Box::new(Visit {
+            id: request.id.clone(),
+            log: None,
+            method: request.method.clone(),
+            uri: request.uri.clone(),
+            remote: request.remote,
+            started: Instant::now(),
+            request: Some(request.clone()),
+            tenant: Some(tenant.clone()),
+            route: Some(route.clone()),
             status: StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::BAD_REQUEST),
             bytes_out: 0,
         })

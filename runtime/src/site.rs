@@ -8,6 +8,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use http::Method;
+
+use crate::body::Observed;
+use crate::config::origins::Origins;
 use crate::config::plan::NEVER_FRESH;
 use crate::error::Refusal;
 use crate::files::Files;
@@ -18,8 +22,8 @@ use crate::observe::{AccessLog, Visit};
 use crate::peer::Peer;
 use crate::redirect::Transport;
 use crate::request::{Payload, Request};
-use crate::respond::{Asked, ErrorPages, Response, refuse};
-use crate::router::{Miss, Router};
+use crate::respond::{Asked, ErrorPages, Response, refuse, without_body};
+use crate::router::{Found, Miss, Router};
 use crate::tenant::Tenant;
 use crate::wasm::{App, Component};
 pub(crate) use load::{ForFiles, load};
@@ -40,7 +44,9 @@ pub(crate) struct TenantSite {
     pub(crate) tenant: Arc<Tenant>,
     /// Static files that are looked up before the routes.
     front: Option<Files>,
-    router: Router<Route>,
+    router: Router<Arc<Route>>,
+    /// The apps that the tenant's other apps may call, by name.
+    named: HashMap<String, Arc<Route>>,
     error_pages: ErrorPages,
     transport: Transport,
     /// Its hosts, and each route with what answers it, for people.
@@ -62,9 +68,15 @@ struct AppKey {
     limits: Limits,
     reuse: u32,
     files: Option<PathBuf>,
+    outbound: Origins,
 }
 
 impl Site {
+    /// It is the one that is served from now on.
+    pub(crate) fn install(&self) {
+        self.tenants.iter().for_each(|site| site.tenant.set_site(site));
+    }
+
     /// Answers a request.
     pub(crate) async fn answer(
         &self,
@@ -127,6 +139,31 @@ impl TenantSite {
         let answer =
             answer.unwrap_or_else(|refusal| refuse(&refusal, asked, visit, &self.error_pages));
         Ok(route.with_headers(answer))
+    }
+}
+
+impl TenantSite {
+    /// Answers a request of another app of the tenant; `None` if none has the
+    /// name. The app is mounted at `/`.
+    pub(crate) async fn call(
+        &self,
+        name: &str,
+        request: &Arc<Request>,
+        payload: Payload,
+    ) -> Option<http::Response<Observed>> {
+        let route = self.named.get(name)?;
+        let mut visit = Visit::of_app(request, &self.tenant, &route.name);
+        let asked = Asked::of(&request.headers);
+        let answer = match request.check_size(&self.tenant.limits) {
+            Ok(()) => route.answer(request, payload, Found::default(), &self.tenant).await,
+            Err(refusal) => Err(refusal),
+        };
+        let answer =
+            answer.unwrap_or_else(|refusal| refuse(&refusal, &asked, &visit, &self.error_pages));
+        let head = request.method == Method::HEAD;
+        let answer = if head { without_body(answer) } else { answer };
+        visit.answered(answer.status());
+        Some(route.with_headers(answer).map(|body| Observed::new(body, visit)))
     }
 }
 

@@ -5,7 +5,7 @@ mod debt;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,6 +15,7 @@ use crate::error::Refusal;
 use crate::limits::Limits;
 use crate::limits::rate::Buckets;
 use crate::observe::{Sink, Totals};
+use crate::site::TenantSite;
 pub(crate) use budget::{Budget, Reserve, Taken, oldest};
 use debt::Debt;
 
@@ -35,12 +36,23 @@ pub(crate) struct Tenant {
     pub(crate) short: AtomicUsize,
     /// Its instances that wait for their next request.
     pub(crate) idle: AtomicUsize,
+    /// Places for its apps' connections to other servers.
+    pub(crate) connections: Arc<Semaphore>,
+    /// Places for the names that are looked up for them.
+    pub(crate) lookups: Arc<Semaphore>,
+    /// Its routes of now, for calls between its apps.
+    site: Mutex<Weak<TenantSite>>,
     running: Arc<Semaphore>,
     waiting: AtomicUsize,
     buckets: Mutex<Buckets>,
     debt: Debt,
     since: Instant,
 }
+
+/// Connections of a tenant's apps to other servers, and names that are looked up
+/// for them at the same time.
+const CONNECTIONS: usize = 256;
+const LOOKUPS: usize = 8;
 
 /// Held while a request runs.
 pub(crate) struct Permit {
@@ -61,10 +73,23 @@ impl Tenant {
             short: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
+            connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            site: Mutex::default(),
             buckets: Mutex::default(),
             debt: Debt::default(),
             since: Instant::now(),
         }
+    }
+
+    /// Its routes, as long as they are served.
+    pub(crate) fn site(&self) -> Option<Arc<TenantSite>> {
+        self.site.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    /// It has these routes from now on.
+    pub(crate) fn set_site(&self, site: &Arc<TenantSite>) {
+        *self.site.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(site);
     }
 
     /// One of its guests kept a thread that serves connections for so long.

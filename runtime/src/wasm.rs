@@ -29,6 +29,7 @@ pub(crate) use app::App;
 use background::Background;
 use clock::EpochClock;
 pub(crate) use component::Component;
+pub(crate) use convert::{check_trailers, is_hop_by_hop};
 use pool::Pools;
 use world::World;
 

@@ -10,6 +10,7 @@ use toml::de::DeTable;
 
 use super::address::Address;
 use super::networks::Networks;
+use super::origins::Origins;
 use super::pattern;
 use super::plan::{
     AccessFormat, AccessLog, Clock, ErrorPagePlan, Plan, Proxies, RoutePlan, TenantPlan, TlsPlan,
@@ -27,6 +28,8 @@ pub struct Overrides {
     pub listen: Option<String>,
     /// Whether hosts without a certificate get one that the server makes.
     pub self_signed: bool,
+    /// In place of `outbound-ca`.
+    pub outbound_ca: Option<PathBuf>,
     /// Values of limits, by their key below `[limits]`, over those of the
     /// file's own `[limits]`.
     pub limits: Vec<(&'static str, String)>,
@@ -99,7 +102,9 @@ impl Reader<'_> {
             forwarded: networks(file, "trusted-proxies"),
         };
         let self_signed = overrides.self_signed;
-        let plan = Plan { listen, self_signed, proxies, access_log, limits, tenants };
+        let outbound_ca = overrides.outbound_ca.clone();
+        let outbound_ca = outbound_ca.or_else(|| self.path(file, "outbound-ca"));
+        let plan = Plan { listen, self_signed, proxies, access_log, outbound_ca, limits, tenants };
         if plan.lacks_certificates() {
             file.wrong(
                 "listen has an https:// address, and no tenant has a certificate; \
@@ -251,6 +256,13 @@ fn check_routes(tenant: &Section<'_>, routes: &[RoutePlan]) {
         }
         same.push(index);
     }
+    let mut names: HashMap<&str, &str> = HashMap::new();
+    for (route, section) in routes.iter().zip(tenant.sections("route")) {
+        let Some(name) = &route.name else { continue };
+        if let Some(other) = names.insert(name, &route.origin) {
+            section.wrong(format!("the route at {other} is called {name:?} too; rename one"));
+        }
+    }
 }
 
 fn overlap(one: &RoutePlan, other: &RoutePlan) -> bool {
@@ -260,6 +272,15 @@ fn overlap(one: &RoutePlan, other: &RoutePlan) -> bool {
         (None, None) => true,
         _ => false,
     }
+}
+
+/// The origins that are granted; none if there is no such key.
+fn origins(section: &Section<'_>, key: &str) -> Origins {
+    let mut origins = Origins::default();
+    for item in section.item(key).map(|item| item.list()).unwrap_or_default() {
+        item.text(|text| origins.add(text));
+    }
+    origins
 }
 
 fn networks(section: &Section<'_>, key: &str) -> Networks {

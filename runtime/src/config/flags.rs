@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use http::HeaderMap;
 
 use super::address::Address;
+use super::origins::{Origins, app_name};
 use super::plan::{
     Clock, NEVER_FRESH, Plan, Proxies, RoutePlan, StaticPlan, Target, TenantPlan, TlsPlan,
 };
@@ -31,6 +32,11 @@ pub struct Config {
     pub statics: Vec<Mount>,
     /// The files that the apps may read and send.
     pub files: Option<PathBuf>,
+    /// Origins that the apps may send requests to, and networks that may be
+    /// dialled: `https://api.example.com`, `10.0.0.0/8`.
+    pub outbound: Vec<String>,
+    /// A PEM file of authorities that those requests trust beside the system's.
+    pub outbound_ca: Option<PathBuf>,
     /// Requests that one instance serves, one after the other; 1 is fresh.
     pub reuse: u32,
     /// Whether changed components are loaded while serving.
@@ -48,6 +54,8 @@ impl Default for Config {
             handlers: None,
             statics: Vec::new(),
             files: None,
+            outbound: Vec::new(),
+            outbound_ca: None,
             reuse: 1,
             watch: false,
             limits: Limits::default(),
@@ -96,7 +104,18 @@ pub(super) fn resolve(
 ) -> Result<Plan, StartError> {
     let mut mounts: Vec<Mounted> = Vec::new();
     let mut problems = Vec::new();
-    let app = |path| Target::App { path, reuse: config.reuse, files: config.files.clone() };
+    let mut outbound = Origins::default();
+    for text in &config.outbound {
+        if let Err(why) = outbound.add(text) {
+            problems.push(format!("--outbound {text}: {why}"));
+        }
+    }
+    let app = |path| Target::App {
+        path,
+        reuse: config.reuse,
+        files: config.files.clone(),
+        outbound: outbound.clone(),
+    };
     let files = |path| Target::Files(StaticPlan::new(path));
     let mut add =
         |flag, mount: &Mount, target: &dyn Fn(PathBuf) -> Target| match normal(&mount.prefix) {
@@ -148,8 +167,9 @@ fn listen(config: &Config) -> Result<Address, String> {
 }
 
 fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<PathBuf>) -> Plan {
-    let route = |pattern, target: &Target, origin: &str| RoutePlan {
+    let route = |pattern, target: &Target, origin: &str, name| RoutePlan {
         pattern,
+        name,
         methods: None,
         limits: config.limits.clone(),
         target: target.clone(),
@@ -162,9 +182,12 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
     let mut routes = Vec::new();
     for (prefix, target, flag) in &mounts {
         if !prefix.is_empty() {
-            routes.push(route(prefix.clone(), target, flag));
+            routes.push(route(prefix.clone(), target, flag, None));
         }
-        routes.push(route(format!("{prefix}/*"), target, flag));
+        // A handler of a directory has its name for the others, too.
+        let name = prefix.strip_prefix('/').filter(|_| *flag == "--handlers");
+        let name = name.and_then(|name| app_name(name).ok());
+        routes.push(route(format!("{prefix}/*"), target, flag, name));
     }
     let tenant = TenantPlan {
         name: TENANT.to_owned(),
@@ -190,6 +213,7 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
         self_signed: config.tls == Some(TlsSource::SelfSigned),
         proxies: Proxies::default(),
         access_log: None,
+        outbound_ca: config.outbound_ca.clone(),
         limits: config.limits.clone(),
         tenants: vec![tenant],
     }

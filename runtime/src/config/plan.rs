@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::address::Address;
 use super::networks::Networks;
+use super::origins::Origins;
 use crate::hosts::HostPattern;
 use crate::limits::Limits;
 
@@ -19,6 +20,8 @@ pub(crate) struct Plan {
     pub(crate) proxies: Proxies,
     /// Where each request is written down.
     pub(crate) access_log: Option<AccessLog>,
+    /// A PEM file of authorities that requests of apps trust beside the system's.
+    pub(crate) outbound_ca: Option<PathBuf>,
     /// The limits of the server itself.
     pub(crate) limits: Limits,
     pub(crate) tenants: Vec<TenantPlan>,
@@ -92,6 +95,8 @@ pub(crate) const NEVER_FRESH: HeaderValue = HeaderValue::from_static("max-age=0"
 #[derive(Debug)]
 pub(crate) struct RoutePlan {
     pub(crate) pattern: String,
+    /// What other apps of the tenant call it: `http://NAME.internal`.
+    pub(crate) name: Option<String>,
     /// None: any method.
     pub(crate) methods: Option<Vec<Method>>,
     pub(crate) limits: Limits,
@@ -111,8 +116,9 @@ pub(crate) struct RoutePlan {
 /// What answers a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// A component, how many requests one instance serves, and its files.
-    App { path: PathBuf, reuse: u32, files: Option<PathBuf> },
+    /// A component, how many requests one instance serves, its files, and where
+    /// it may send requests.
+    App { path: PathBuf, reuse: u32, files: Option<PathBuf>, outbound: Origins },
     /// A directory of static files.
     Files(StaticPlan),
     /// Another address.

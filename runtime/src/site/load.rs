@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{AppKey, Shown, Site, TenantSite};
+use crate::capability::fetch::{Client, Reach};
 use crate::capability::files::GrantedFiles;
 use crate::compress::Encoders;
 use crate::config::Plan;
@@ -25,8 +26,9 @@ use crate::tls::{self, Certificates};
 use crate::units::Bytes;
 use crate::wasm::{App, Component, Engines};
 
-/// What all static files and bodies share, as long as the server runs.
+/// What all static files, bodies and apps share, as long as the server runs.
 pub(crate) struct ForFiles {
+    pub(crate) client: Arc<Client>,
     pub(crate) cache: Arc<FileCache>,
     pub(crate) encoders: Encoders,
 }
@@ -107,6 +109,7 @@ impl Loader<'_> {
     fn tenant(&mut self, plan: &TenantPlan, https: u16) -> TenantSite {
         let tenant = self.owner(plan);
         let mut router = Router::new();
+        let mut named = HashMap::new();
         let mut limits: Vec<Arc<Limits>> = vec![tenant.limits.clone()];
         for route in &plan.routes {
             let Some(handler) = self.handler(route, &tenant) else { continue };
@@ -124,6 +127,8 @@ impl Loader<'_> {
                 encoders: route.compress.then(|| self.shared.encoders.clone()),
                 etag: route.etag,
             };
+            let target = Arc::new(target);
+            named.extend(route.name.clone().map(|name| (name, target.clone())));
             router.add(&route.pattern, route.methods.clone(), target);
         }
         let front = plan.front.clone().map(StaticPlan::new);
@@ -135,7 +140,7 @@ impl Loader<'_> {
             }
             None => Transport::default(),
         };
-        TenantSite { tenant, front, router, error_pages, transport, shown: shown(plan) }
+        TenantSite { tenant, front, router, named, error_pages, transport, shown: shown(plan) }
     }
 
     /// The certificate of each host that has one.
@@ -189,7 +194,7 @@ impl Loader<'_> {
             Target::Redirect { to, status } => {
                 Some(Handler::Redirect(Arc::new(Redirect::new(to.clone(), *status))))
             }
-            Target::App { path, reuse, files } => {
+            Target::App { path, reuse, files, outbound } => {
                 let component = self.component(path, &route.origin)?;
                 let (least, most) = (component.least_memory(), route.limits.memory);
                 let most = most.min(tenant.limits.tenant_memory);
@@ -216,12 +221,18 @@ impl Loader<'_> {
                     limits: route.limits.clone(),
                     reuse: *reuse,
                     files: files.clone(),
+                    outbound: outbound.clone(),
                 };
                 let before = self.before.and_then(|site| site.apps.get(&key));
                 let before = before.filter(|app| Arc::ptr_eq(&app.tenant, tenant)).cloned();
                 let app = self.apps.entry(key).or_insert_with(|| {
-                    let limits = Arc::new(route.limits.clone());
-                    let new = || App::new(component, limits, granted, *reuse, tenant.clone());
+                    let reach = Reach {
+                        client: self.shared.client.clone(),
+                        granted: Arc::new(outbound.clone()),
+                        limits: Arc::new(route.limits.clone()),
+                        tenant: tenant.clone(),
+                    };
+                    let new = || App::new(component, granted, reach, *reuse);
                     before.unwrap_or_else(|| Arc::new(new()))
                 });
                 Some(Handler::App(app.clone()))

@@ -11,6 +11,7 @@ use super::instance::Instance;
 use super::meter;
 use super::pool::Pool;
 use super::world::World;
+use crate::capability::fetch::Reach;
 use crate::capability::files::GrantedFiles;
 use crate::error::GuestError;
 use crate::limits::Limits;
@@ -25,6 +26,7 @@ pub(crate) struct App {
     pub(crate) tenant: Arc<Tenant>,
     pub(super) limits: Arc<Limits>,
     pub(super) files: GrantedFiles,
+    pub(super) reach: Arc<Reach>,
     pub(super) pool: Arc<Pool>,
 }
 
@@ -32,13 +34,13 @@ impl App {
     /// Mounts a component. `reuse` is how many requests one instance serves.
     pub(crate) fn new(
         component: Arc<Component>,
-        limits: Arc<Limits>,
         files: GrantedFiles,
+        reach: Reach,
         reuse: u32,
-        tenant: Arc<Tenant>,
     ) -> App {
+        let (limits, tenant) = (reach.limits.clone(), reach.tenant.clone());
         let pool = component.engine.pools.add(Pool::new(reuse, tenant.clone()));
-        App { component, tenant, limits, files, pool }
+        App { component, tenant, limits, files, reach: Arc::new(reach), pool }
     }
 
     /// Whether requests and answers are streams: then [`App::serve`] answers.
@@ -75,8 +77,9 @@ impl App {
         tokio::time::timeout(wall, run).await.unwrap_or(Err(GuestError::WallExceeded(wall)))
     }
 
-    /// Runs one instance. It goes back to the pool only if all went well: a
-    /// store that trapped or was cancelled is never entered again.
+    /// Runs one instance. It goes back to the pool only if all went well and it
+    /// keeps nothing of the request: a store that trapped or was cancelled is
+    /// never entered again.
     async fn run(
         &self,
         request: &Arc<Request>,
@@ -86,7 +89,9 @@ impl App {
     ) -> Result<super::bindings::Answer, GuestError> {
         let mut instance = self.instance(request, &route).await?;
         let answer = instance.answer(request, body, found, self, &route).await?;
-        self.pool.put(instance);
+        if instance.store.data_mut().end() {
+            self.pool.put(instance);
+        }
         Ok(answer)
     }
 

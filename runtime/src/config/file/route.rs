@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
-use super::{Reader, texts};
+use super::{Reader, origins, texts};
+use crate::config::origins::{Origins, app_name};
 use crate::config::pattern;
 use crate::config::plan::{NEVER_FRESH, RoutePlan, StaticPlan, Target};
 use crate::config::reader::{Item, Section};
@@ -37,6 +38,7 @@ impl Reader<'_> {
             etag: flag(section, "etag").unwrap_or(false),
             limits: self.limits(section, Scope::Route, defaults),
             origin: section.origin(),
+            name: section.text("name", app_name),
             pattern,
             methods,
         }
@@ -45,6 +47,7 @@ impl Reader<'_> {
     fn target(&self, section: &Section<'_>, pattern: &str) -> Target {
         let of_others = [
             ("reuse", "app"),
+            ("name", "app"),
             ("grants", "app"),
             ("etag", "app"),
             ("index", "static"),
@@ -90,14 +93,18 @@ impl Reader<'_> {
             })
         });
         let grants = section.section("grants");
-        let files = grants.and_then(|grants| {
-            grants.only(schema::GRANTS);
-            self.path(&grants, "files")
-        });
+        let (files, outbound) = match &grants {
+            Some(grants) => {
+                grants.only(schema::GRANTS);
+                (self.path(grants, "files"), origins(grants, "outbound"))
+            }
+            None => (None, Origins::default()),
+        };
         Target::App {
             path: self.path(section, "app").unwrap_or_default(),
             reuse: reuse.unwrap_or(1),
             files,
+            outbound,
         }
     }
 

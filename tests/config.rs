@@ -80,8 +80,12 @@ fn every_mistake_is_told_with_its_line_key_value_and_mend() {
             "methods[0] = \"get\": a method is written like GET",
         ),
         (
-            tenant("", &format!("{app}\ngrants = {{ outbound = [] }}")),
-            "grants.outbound: an unknown key",
+            tenant("", &format!("{app}\ngrants = {{ outbond = [] }}")),
+            "grants.outbond: an unknown key; did you mean outbound?",
+        ),
+        (
+            tenant("", &format!("{app}\ngrants = {{ outbound = [\"api.example.com\"] }}")),
+            "grants.outbound[0] = \"api.example.com\": write an origin, https://api.example.com",
         ),
         (tenant("", "app = \"none.wasm\""), "myweb.toml:5: none.wasm: no such file"),
         (tenant("", "static = \"none\""), "none: no such file or directory"),

@@ -16,6 +16,7 @@ mod http2;
 mod idle;
 mod judges;
 mod listeners;
+mod outbound;
 mod outside;
 mod proxies;
 mod readme;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use crate::support::origin::Origin;
 use crate::support::{Server, blocks, root};
 
 #[test]
@@ -16,8 +17,12 @@ fn the_handler_of_the_docs_builds_outside_the_workspace_and_runs() {
     fs::write(folder.path().join("Cargo.toml"), manifest).expect("a file");
     // The versions that the workspace has are there already.
     fs::copy(root().join("Cargo.lock"), folder.path().join("Cargo.lock")).expect("a copy");
+    let origin = Origin::saying("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nrelay\n");
+    let [relay] = &blocks("docs/http.md", "rust")[..] else { panic!("one example") };
+    let url = format!("/?url={}/items", origin.grant());
+    let relay = (relay, url.as_str(), "relay\n");
     for (code, path, said) in
-        [(&rust[0], "/?name=Ada", "Hello, Ada!\n"), (&rust[1], "/item/7", "item 7\n")]
+        [(&rust[0], "/?name=Ada", "Hello, Ada!\n"), (&rust[1], "/item/7", "item 7\n"), relay]
     {
         fs::write(folder.path().join("src/lib.rs"), code).expect("a file");
         let built = Command::new(env!("CARGO"))
@@ -29,7 +34,8 @@ fn the_handler_of_the_docs_builds_outside_the_workspace_and_runs() {
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         let component = root().join("target/outside/wasm32-wasip2/release/greet.wasm");
         let app = component.display().to_string();
-        let server = Server::start_in(folder.path(), &["--app", &app]);
+        let server =
+            Server::start_in(folder.path(), &["--app", &app, "--outbound", &origin.grant()]);
         assert_eq!(server.get(path).text(), said);
     }
 }

@@ -24,10 +24,12 @@
 //! | fail | [`Error`], with `?` |
 //! | answer many paths from one component | [`Router`] |
 //! | send or read granted files | [`files`] |
+//! | ask other servers, and other apps | [`http`] |
 
 mod env;
 mod error;
 pub mod files;
+pub mod http;
 mod into_response;
 mod response;
 mod router;

@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use wasmtime_wasi_http::Error;
 
-use super::connection::{Connection, told};
+use super::connection::Connection;
 use super::pool::Pool;
 use crate::config::origins::Origin;
 use crate::wasm::check_trailers;
@@ -113,7 +113,7 @@ impl Body for Answer {
                         return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
                     }
                 },
-                Some(Err(error)) => return answer.fail(told(&error)),
+                Some(Err(_)) => return answer.fail(Error::HttpResponseIncomplete),
                 None => {
                     answer.end();
                     return Poll::Ready(None);

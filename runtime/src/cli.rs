@@ -63,15 +63,15 @@ struct Serve {
     files: Option<PathBuf>,
     /// Let the apps send requests to this origin: https://api.example.com,
     /// https://*.example.com, http://10.0.0.5:8080. Repeatable.
-    #[arg(long, value_name = "ORIGIN")]
-    outbound: Vec<String>,
+    #[arg(long = "outbound", value_name = "ORIGIN")]
+    origins: Vec<String>,
     /// Trust these authorities, beside the system's, when apps send requests.
     #[arg(long, value_name = "FILE", env = "MYWEB_OUTBOUND_CA")]
     outbound_ca: Option<PathBuf>,
     /// Serve the tenants of a configuration file. ./myweb.toml is found by itself
     /// when nothing else is said.
     #[arg(long, value_name = "FILE", env = "MYWEB_CONFIG",
-          conflicts_with_all = ["apps", "handlers", "statics", "files", "outbound", "reuse"])]
+          conflicts_with_all = ["apps", "handlers", "statics", "files", "origins", "reuse"])]
     config: Option<PathBuf>,
     /// Listen here, or at unix:PATH, or where systemd says; port 0 picks a free one
     /// [default: 127.0.0.1:7788]
@@ -181,7 +181,7 @@ impl Serve {
             handlers: self.handlers,
             statics: self.statics,
             files: self.files,
-            outbound: self.outbound,
+            outbound: self.origins,
             outbound_ca: self.outbound_ca,
             reuse: self.reuse.unwrap_or(1),
             watch: self.watch,

@@ -19,9 +19,6 @@ use std::fmt;
 
 use crate::response::Response;
 
-/// The largest body of an answer, in bytes.
-const LARGEST: usize = 16 << 20;
-
 /// Asks for what is at a URL.
 ///
 /// An answer of any status is one. Redirects are not followed.
@@ -101,14 +98,30 @@ impl Request {
     /// The URL's origin was not granted or cannot be reached, the answer is no
     /// HTTP, too large, or not there in time.
     pub fn send(self) -> Result<Response, Error> {
-        let url = self.url.clone();
-        let parts = parts(&url).ok_or("no URL of http or https".to_owned());
-        #[cfg(target_arch = "wasm32")]
-        let answer = parts.and_then(|parts| host::send(self, parts));
-        #[cfg(not(target_arch = "wasm32"))]
-        let answer = parts.and_then(|_| Err("outside a component nothing is sent".to_owned()));
-        answer.map_err(|why| Error { url, why })
+        let answer = match parts(&self.url) {
+            Some(parts) => sent(&self, &parts),
+            None => Err("no URL of http or https".to_owned()),
+        };
+        answer.map_err(|why| Error { url: self.url, why })
     }
+
+    /// The method.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The URL as it was given.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+use host::send as sent;
+
+#[cfg(not(target_arch = "wasm32"))]
+fn sent(_: &Request, _: &Parts<'_>) -> Result<Response, String> {
+    Err("outside a component nothing is sent".to_owned())
 }
 
 /// Where a URL leads.
@@ -143,21 +156,24 @@ mod host {
     };
     use wasip2::io::streams::StreamError;
 
-    use super::{LARGEST, Parts, Request};
+    use super::{Parts, Request};
     use crate::response::Response;
 
-    pub(super) fn send(request: Request, parts: Parts<'_>) -> Result<Response, String> {
+    /// The largest body of an answer, in bytes.
+    const LARGEST: usize = 16 << 20;
+
+    pub(super) fn send(request: &Request, parts: &Parts<'_>) -> Result<Response, String> {
         let Request { method, headers, body, .. } = request;
         let fields = Fields::new();
         let length = body.len().to_string().into_bytes();
         let length = (!body.is_empty()).then_some(("content-length".to_owned(), length));
-        for (name, value) in headers.into_iter().chain(length) {
+        for (name, value) in headers.iter().cloned().chain(length) {
             let set = fields.append(&name, &value);
             set.map_err(|error| format!("the header {name:?} is not taken: {error:?}"))?;
         }
         let outgoing = OutgoingRequest::new(fields);
         let scheme = if parts.secure { Scheme::Https } else { Scheme::Http };
-        outgoing.set_method(&named(&method)).map_err(|()| format!("no method: {method:?}"))?;
+        outgoing.set_method(&named(method)).map_err(|()| format!("no method: {method:?}"))?;
         outgoing.set_scheme(Some(&scheme)).map_err(|()| "no scheme")?;
         outgoing.set_authority(Some(parts.authority)).map_err(|()| "its host is not valid")?;
         outgoing.set_path_with_query(Some(&parts.path)).map_err(|()| "its path is not valid")?;
@@ -165,7 +181,7 @@ mod host {
         let answer = handle(outgoing, None).map_err(|code| explain(&code))?;
         if let Some(sink) = sink {
             // A server may answer before it has read all: then the answer counts.
-            if write(&sink, &body) {
+            if write(&sink, body) {
                 let _ = OutgoingBody::finish(sink, None);
             }
         }
@@ -221,7 +237,7 @@ mod host {
                 Err(StreamError::Closed) => return Ok(response.with_body(bytes)),
                 Err(StreamError::LastOperationFailed(error)) => {
                     let code = http_error_code(&error);
-                    return Err(code.map_or("it broke off".to_owned(), |code| explain(&code)));
+                    return Err(code.map_or_else(|| error.to_debug_string(), |code| explain(&code)));
                 }
             }
             if bytes.len() > LARGEST {

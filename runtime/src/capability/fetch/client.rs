@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
@@ -121,7 +121,7 @@ impl Client {
         }
         let (connection, answer) = exchanged?;
         let (mut head, body) = answer.into_parts();
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        if head.status.is_informational() {
             return Err(Error::HttpUpgradeFailed);
         }
         let length = head.headers.remove(http::header::CONTENT_LENGTH);
@@ -146,6 +146,11 @@ impl Client {
         call: &Call,
         mut request: Request<Sending>,
     ) -> Result<(Connection, Response<Incoming>), Error> {
+        if request.method().is_safe() {
+            let until = call.times.until(call.times.first_byte);
+            let known = timeout_at(until, request.body_mut().peek()).await;
+            known.map_err(|_| Error::ConnectionWriteTimeout)?;
+        }
         let allowed = |peer| may_dial(peer, &call.granted);
         let mut idle = self.pool.take(&call.tenant.name, &call.origin, allowed);
         loop {

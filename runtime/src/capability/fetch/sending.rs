@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::wasm::check_trailers;
@@ -21,6 +22,8 @@ pub(super) struct Sending {
     left: Option<u64>,
     /// Whether the guest is gone: then its streams closed, and did not end.
     gone: Arc<AtomicBool>,
+    /// The first piece, if it was waited for.
+    first: Option<Result<Frame<Bytes>, Error>>,
     over: bool,
 }
 
@@ -30,12 +33,23 @@ impl Sending {
         let exact = frames.size_hint().exact();
         let left = declared.or(exact);
         let over = left == Some(0) && frames.is_end_stream();
-        Sending { frames, left, gone, over }
+        Sending { frames, left, gone, first: None, over }
     }
 
     /// Whether there is no body: then the request can be sent again.
     pub(super) fn is_empty(&self) -> bool {
-        self.over
+        self.over && self.first.is_none()
+    }
+
+    /// Waits until it is known whether there is a body: a guest of 0.3 does not
+    /// say it before, and `GET` hardly ever has one.
+    pub(super) async fn peek(&mut self) {
+        if !self.over && self.left.is_none() {
+            self.first = self.frame().await;
+            if self.is_empty() {
+                self.left = Some(0);
+            }
+        }
     }
 
     fn check(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
@@ -71,6 +85,9 @@ impl Body for Sending {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(first));
+        }
         if self.over {
             return Poll::Ready(None);
         }
@@ -84,7 +101,7 @@ impl Body for Sending {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.over
+        self.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -3,8 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -25,10 +27,10 @@ use crate::limits::keys::{KEYS, Scope};
 use crate::machine;
 use crate::observe::{LogThread, Visit};
 use crate::peer::Peer;
-use crate::request::Request;
-use crate::respond::{Asked, ErrorPages, refuse, without_body};
+use crate::request::{Request, RequestId};
+use crate::respond::{Asked, ErrorPages, Response, refuse, without_body};
 use crate::server::{self, Stop, listen::Listeners};
-use crate::site::{self, ForFiles, Site};
+use crate::site::{self, ForFiles, Site, Step};
 use crate::tls::{self, CurrentCertificates};
 use crate::units::Bytes;
 use crate::upgrade::{self, Handover};
@@ -211,14 +213,15 @@ fn server_limits(plan: &Plan) -> Limits {
 }
 
 impl Shared {
-    /// The answer to any request; `refused` is what is known against it already.
-    pub(crate) async fn handle(
-        self: Arc<Self>,
+    /// The answer to any request, or what makes it; `refused` is what is known
+    /// against the request already.
+    pub(crate) fn handle(
+        &self,
         request: hyper::Request<Incoming>,
-        peer: Arc<Peer>,
+        peer: &Peer,
         refused: Option<Refusal>,
-    ) -> http::Response<Observed> {
-        let site = self.site.load_full();
+    ) -> Answering {
+        let site = self.site.load();
         let asked = Asked::of(request.headers());
         let head = request.method() == Method::HEAD;
         let asking = peer.asking(request.headers());
@@ -227,18 +230,23 @@ impl Shared {
         let most = self.limits.header_count;
         let checked = match refused {
             Some(refusal) => Err(refusal),
-            None => Request::check(request, visit.id.clone(), asking, most),
+            None => Request::check(request, id, asking, most),
         };
-        let answer = match checked {
-            Ok((request, payload)) => {
-                visit.request = Some(request.clone());
-                site.answer(&request, payload, &peer, &asked, &mut visit).await
+        let (request, payload) = match checked {
+            Ok(checked) => checked,
+            Err(refusal) => {
+                let answer = refuse(&refusal, &asked, &visit, &ErrorPages::default());
+                return Answering::made(answer, head, visit);
             }
-            Err(refusal) => refuse(&refusal, &asked, &visit, &ErrorPages::default()),
         };
-        let answer = if head { without_body(answer) } else { answer };
-        visit.answered(answer.status());
-        answer.map(|body| Observed::new(body, visit))
+        visit.request = Some(request.clone());
+        match site.answer(&request, peer, &asked, &mut visit) {
+            Step::Answered(answer) => Answering::made(answer, head, visit),
+            Step::Run(run) => Answering::Running(Box::pin(async move {
+                let answer = run.answer(&request, payload, &asked, &mut visit).await;
+                finished(answer, head, visit)
+            })),
+        }
     }
 
     /// Loads the site again and replaces it if it is sound. What was not loaded
@@ -270,6 +278,38 @@ impl Shared {
         self.site.store(Arc::new(loaded.site));
         Ok(loaded.kept)
     }
+}
+
+/// An answer that is made, or on its way. Only apps are waited for: all else is
+/// answered without a task's state, which costs as much as the answer itself.
+pub(crate) enum Answering {
+    /// None once it was taken.
+    Made(Option<http::Response<Observed>>),
+    Running(Pin<Box<dyn Future<Output = http::Response<Observed>> + Send>>),
+}
+
+impl Answering {
+    fn made(answer: Response, head: bool, visit: Box<Visit>) -> Answering {
+        Answering::Made(Some(finished(answer, head, visit)))
+    }
+}
+
+impl Future for Answering {
+    type Output = http::Response<Observed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<http::Response<Observed>> {
+        match self.get_mut() {
+            Answering::Made(answer) => answer.take().map_or(Poll::Pending, Poll::Ready),
+            Answering::Running(answer) => answer.as_mut().poll(cx),
+        }
+    }
+}
+
+/// An answer as it is sent; `head` is whether its body is left out.
+fn finished(answer: Response, head: bool, mut visit: Box<Visit>) -> http::Response<Observed> {
+    let answer = if head { without_body(answer) } else { answer };
+    visit.answered(answer.status());
+    answer.map(|body| Observed::new(body, visit))
 }
 
 /// What only a restart changes, as it was written down.
@@ -320,13 +360,13 @@ impl RequestIds {
         RequestIds { start, count: AtomicU64::new(0) }
     }
 
-    fn next(&self) -> Arc<str> {
+    fn next(&self) -> RequestId {
         let count = self.count.fetch_add(1, Relaxed) as u32;
         let mut id = [0; 16];
         for (place, digit) in id.iter_mut().rev().enumerate() {
             let half = if place < 8 { count } else { self.start };
             *digit = HEX[(half >> (place % 8 * 4)) as usize % HEX.len()];
         }
-        str::from_utf8(&id).unwrap_or_default().into()
+        RequestId(id)
     }
 }

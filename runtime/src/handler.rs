@@ -44,46 +44,54 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// Answers a request.
-    pub(crate) async fn answer(
+    /// The answer of a directory of files.
+    ///
+    /// # Errors
+    /// The files do not answer this method, have nothing at this path, or cannot
+    /// be read.
+    pub(crate) fn file(
+        files: &Files,
+        request: &Request,
+        found: &Found,
+    ) -> Result<Response, Refusal> {
+        if request.method == Method::OPTIONS {
+            return Ok(respond::options(&OF_FILES));
+        }
+        if !reads(&request.method) {
+            return Err(Refusal::MethodNotAllowed { allow: OF_FILES.to_vec() });
+        }
+        let path = found.path_info(&request.path);
+        files.answer(path, request)?.ok_or(Refusal::NotFound)
+    }
+
+    /// The answer of an app.
+    ///
+    /// # Errors
+    /// The tenant has no room, the request's body is not taken, or the guest
+    /// failed.
+    pub(crate) async fn of_app(
         &self,
+        app: &Arc<App>,
         request: &Arc<Request>,
         payload: Payload,
         found: Found,
         tenant: &Tenant,
     ) -> Result<Response, Refusal> {
-        match &self.handler {
-            Handler::App(app) => {
-                let answer = self.run(app, request, payload, found, tenant).await;
-                // The guests of the other connections that are ready run before
-                // any answer is written: code stays in the caches, and a client
-                // is woken once for many answers (docs/architecture.md).
-                tokio::task::yield_now().await;
-                let mut answer = answer?;
-                if self.etag {
-                    answer = respond::with_etag(answer, request);
-                }
-                Ok(match &self.encoders {
-                    Some(encoders) => compress::answer(answer, request, encoders),
-                    None => answer,
-                })
-            }
-            Handler::Files(files) => {
-                if request.method == Method::OPTIONS {
-                    return Ok(respond::options(&OF_FILES));
-                }
-                if !reads(&request.method) {
-                    return Err(Refusal::MethodNotAllowed { allow: OF_FILES.to_vec() });
-                }
-                let path = found.path_info(&request.path);
-                files.answer(path, request)?.ok_or(Refusal::NotFound)
-            }
-            Handler::Redirect(redirect) => Ok(redirect.answer(request, &found)),
+        let answer = self.run(app, request, payload, found, tenant).await;
+        // The guests of the other connections that are ready run before any
+        // answer is written: code stays in the caches, and a client is woken
+        // once for many answers (docs/architecture.md).
+        tokio::task::yield_now().await;
+        let mut answer = answer?;
+        if self.etag {
+            answer = respond::with_etag(answer, request);
         }
+        Ok(match &self.encoders {
+            Some(encoders) => compress::answer(answer, request, encoders),
+            None => answer,
+        })
     }
-}
 
-impl Route {
     /// Runs an app once its tenant has room. A body that is read whole is there
     /// before: a client that sends slowly holds no place.
     async fn run(

@@ -65,6 +65,7 @@ mod redirect;
 mod wasm;
 
 mod body;
+mod coarse;
 mod compress;
 mod conditions;
 mod error;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::{Method, StatusCode, Uri};
 
-use crate::request::Request;
+use crate::request::{Request, RequestId};
 use crate::tenant::Tenant;
 pub(crate) use access::{AccessLog, rfc3339_now};
 pub use lines::{LogThread, Sink};
@@ -66,7 +66,7 @@ pub(crate) struct Totals {
 /// A request from its first byte to the last of its answer. When it is dropped,
 /// everything about it is written down.
 pub(crate) struct Visit {
-    pub(crate) id: Arc<str>,
+    pub(crate) id: RequestId,
     log: Option<Arc<AccessLog>>,
     /// The line of a request that was refused before it was understood.
     method: Method,
@@ -85,7 +85,7 @@ const CLIENT_LEFT: u16 = 499;
 
 impl Visit {
     pub(crate) fn start<B>(
-        id: Arc<str>,
+        id: RequestId,
         log: Option<Arc<AccessLog>>,
         request: &http::Request<B>,
         remote: std::net::SocketAddr,

@@ -48,8 +48,9 @@ impl Transport {
     /// An answer with what it says to clients that came over TLS (RFC 6797
     /// section 7.2: to no others).
     pub(crate) fn with_hsts(&self, mut answer: Response, request: &Request) -> Response {
-        let hsts = self.hsts.clone().filter(|_| request.secure);
-        answer.headers_mut().extend(hsts.map(|value| (header::STRICT_TRANSPORT_SECURITY, value)));
+        if let Some(hsts) = self.hsts.as_ref().filter(|_| request.secure) {
+            answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
         answer
     }
 }

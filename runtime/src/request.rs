@@ -4,7 +4,9 @@
 mod payload;
 mod upload;
 
+use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderValue};
@@ -19,9 +21,27 @@ use crate::peer::Asking;
 pub(crate) use payload::Payload;
 pub(crate) use upload::Upload;
 
+/// What names a request in logs and to its client: 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RequestId(pub(crate) [u8; 16]);
+
+impl Deref for RequestId {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
 /// A request whose head was checked.
 pub(crate) struct Request {
-    pub(crate) id: Arc<str>,
+    pub(crate) id: RequestId,
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) version: Version,
@@ -46,7 +66,7 @@ impl Request {
     /// What RFC 9112 refuses.
     pub(crate) fn check(
         request: http::Request<Incoming>,
-        id: Arc<str>,
+        id: RequestId,
         asking: Asking,
         header_count: usize,
     ) -> Result<(Arc<Request>, Payload), Refusal> {

@@ -15,7 +15,7 @@ use crate::config::origins::Origins;
 use crate::config::plan::NEVER_FRESH;
 use crate::error::Refusal;
 use crate::files::Files;
-use crate::handler::{Route, reads, with_cache_control};
+use crate::handler::{Handler, Route, reads, with_cache_control};
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::observe::{AccessLog, Visit};
@@ -71,31 +71,47 @@ struct AppKey {
     outbound: Origins,
 }
 
+/// How far a request came without waiting.
+pub(crate) enum Step {
+    Answered(Response),
+    Run(Run),
+}
+
+/// A request that an app answers.
+pub(crate) struct Run {
+    site: Arc<TenantSite>,
+    route: Arc<Route>,
+    app: Arc<App>,
+    found: Found,
+}
+
 impl Site {
     /// It is the one that is served from now on.
     pub(crate) fn install(&self) {
         self.tenants.iter().for_each(|site| site.tenant.set_site(site));
     }
 
-    /// Answers a request.
-    pub(crate) async fn answer(
+    /// Answers a request, or finds the app that does.
+    pub(crate) fn answer(
         &self,
-        request: &Arc<Request>,
-        payload: Payload,
+        request: &Request,
         peer: &Peer,
         asked: &Asked,
         visit: &mut Visit,
-    ) -> Response {
+    ) -> Step {
         let site = match self.tenant_of(request, peer) {
             Ok(site) => site,
-            Err(refusal) => return refuse(&refusal, asked, visit, &ErrorPages::default()),
+            Err(refusal) => {
+                return Step::Answered(refuse(&refusal, asked, visit, &ErrorPages::default()));
+            }
         };
         visit.tenant = Some(site.tenant.clone());
-        let answer = match site.answer(request, payload, asked, visit).await {
-            Ok(response) => response,
+        let answer = match site.answer(request, asked, visit) {
+            Ok(Step::Answered(response)) => response,
+            Ok(run) => return run,
             Err(refusal) => refuse(&refusal, asked, visit, &site.error_pages),
         };
-        site.transport.with_hsts(answer, request)
+        Step::Answered(site.transport.with_hsts(answer, request))
     }
 
     /// The tenant that a request is for.
@@ -115,30 +131,63 @@ impl Site {
 }
 
 impl TenantSite {
-    async fn answer(
-        &self,
-        request: &Arc<Request>,
-        payload: Payload,
+    fn answer(
+        self: &Arc<Self>,
+        request: &Request,
         asked: &Asked,
         visit: &mut Visit,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Step, Refusal> {
         let tenant = &self.tenant;
         request.check_size(&tenant.limits)?;
         tenant.check_rate(request.remote.ip())?;
         if let Some(answer) = self.transport.to_tls(request) {
-            return Ok(answer);
+            return Ok(Step::Answered(answer));
         }
         if let Some(front) = self.front.as_ref().filter(|_| reads(&request.method))
             && let Some(response) = front.answer(&request.path, request)?
         {
-            return Ok(with_cache_control(response, &NEVER_FRESH));
+            return Ok(Step::Answered(with_cache_control(response, &NEVER_FRESH)));
         }
         let (route, found) = self.router.find(&request.path, &request.method)?;
         visit.route = Some(route.name.clone());
-        let answer = route.answer(request, payload, found, tenant).await;
+        let answer = match &route.handler {
+            Handler::App(app) => {
+                let (site, route, app) = (self.clone(), route.clone(), app.clone());
+                return Ok(Step::Run(Run { site, route, app, found }));
+            }
+            Handler::Files(files) => Route::file(files, request, &found),
+            Handler::Redirect(redirect) => Ok(redirect.answer(request, &found)),
+        };
+        Ok(Step::Answered(self.of_route(route, answer, asked, visit)))
+    }
+
+    /// A route's answer, or the page for what went wrong.
+    fn of_route(
+        &self,
+        route: &Route,
+        answer: Result<Response, Refusal>,
+        asked: &Asked,
+        visit: &Visit,
+    ) -> Response {
         let answer =
             answer.unwrap_or_else(|refusal| refuse(&refusal, asked, visit, &self.error_pages));
-        Ok(route.with_headers(answer))
+        route.with_headers(answer)
+    }
+}
+
+impl Run {
+    /// Runs the app.
+    pub(crate) async fn answer(
+        self,
+        request: &Arc<Request>,
+        payload: Payload,
+        asked: &Asked,
+        visit: &mut Visit,
+    ) -> Response {
+        let Run { site, route, app, found } = self;
+        let answer = route.of_app(&app, request, payload, found, &site.tenant).await;
+        let answer = site.of_route(&route, answer, asked, visit);
+        site.transport.with_hsts(answer, request)
     }
 }
 
@@ -152,18 +201,18 @@ impl TenantSite {
         payload: Payload,
     ) -> Option<http::Response<Observed>> {
         let route = self.named.get(name)?;
+        let Handler::App(app) = &route.handler else { return None };
         let mut visit = Visit::of_app(request, &self.tenant, &route.name);
         let asked = Asked::of(&request.headers);
         let answer = match request.check_size(&self.tenant.limits) {
-            Ok(()) => route.answer(request, payload, Found::default(), &self.tenant).await,
+            Ok(()) => route.of_app(app, request, payload, Found::default(), &self.tenant).await,
             Err(refusal) => Err(refusal),
         };
-        let answer =
-            answer.unwrap_or_else(|refusal| refuse(&refusal, &asked, &visit, &self.error_pages));
+        let answer = self.of_route(route, answer, &asked, &visit);
         let head = request.method == Method::HEAD;
         let answer = if head { without_body(answer) } else { answer };
         visit.answered(answer.status());
-        Some(route.with_headers(answer).map(|body| Observed::new(body, visit)))
+        Some(answer.map(|body| Observed::new(body, visit)))
     }
 }
 

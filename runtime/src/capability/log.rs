@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
 use crate::observe::rfc3339_now;
+use crate::request::RequestId;
 use crate::tenant::Tenant;
 
 /// Collects lines and logs each with its tenant, route and request. What passes
@@ -23,7 +24,7 @@ pub(crate) type SharedLog = Arc<Mutex<Log>>;
 struct Source {
     tenant: Arc<Tenant>,
     route: Arc<str>,
-    request_id: Arc<str>,
+    request_id: RequestId,
 }
 
 impl Source {
@@ -45,11 +46,10 @@ impl Log {
         &mut self,
         tenant: &Arc<Tenant>,
         route: &Arc<str>,
-        request_id: &Arc<str>,
+        request_id: RequestId,
         quota: usize,
     ) {
-        let source =
-            Source { tenant: tenant.clone(), route: route.clone(), request_id: request_id.clone() };
+        let source = Source { tenant: tenant.clone(), route: route.clone(), request_id };
         *self = Log { source: Some(source), left: quota, ..Log::default() };
     }
 

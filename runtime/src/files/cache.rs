@@ -4,13 +4,14 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 
 use super::entry::Entry;
 use super::reserve::Reserve;
+use crate::coarse;
 use crate::compress::Coding;
 
 /// How long a change may stay unseen.
@@ -42,7 +43,8 @@ pub(super) struct Known {
     pub(super) name: PathBuf,
     /// Looked for when they are needed first.
     pub(super) siblings: OnceLock<Vec<Sibling>>,
-    looked: Instant,
+    /// By [`coarse::now`].
+    looked: Duration,
 }
 
 /// A file beside another that holds the same in a coding: `a.css.br`.
@@ -111,12 +113,12 @@ impl FileCache {
 
 impl Known {
     pub(super) fn now(entry: Arc<Entry>, name: PathBuf) -> Arc<Known> {
-        Arc::new(Known { entry, name, siblings: OnceLock::new(), looked: Instant::now() })
+        Arc::new(Known { entry, name, siblings: OnceLock::new(), looked: coarse::now() })
     }
 
     /// Whether the disk need not be asked again yet.
     pub(super) fn is_fresh(&self) -> bool {
-        self.looked.elapsed() < LOOK_AGAIN
+        coarse::now().saturating_sub(self.looked) < LOOK_AGAIN
     }
 }
 

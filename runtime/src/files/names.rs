@@ -5,10 +5,12 @@
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use cap_std::fs::Dir;
+
+use crate::coarse;
 
 /// How long a new file may stay unseen.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -33,7 +35,8 @@ struct Known {
     /// The directory's time of change, if the list can be trusted while it
     /// stays.
     changed: Option<SystemTime>,
-    looked: Instant,
+    /// By [`coarse::now`].
+    looked: Duration,
 }
 
 impl Names {
@@ -41,7 +44,9 @@ impl Names {
     /// no promise.
     pub(super) fn may_have(&self, dir: &Dir, name: &str) -> bool {
         let known = self.known.load();
-        if let Some(known) = known.as_ref().filter(|known| known.looked.elapsed() < LOOK_AGAIN) {
+        if let Some(known) =
+            known.as_ref().filter(|known| coarse::now().saturating_sub(known.looked) < LOOK_AGAIN)
+        {
             return known.may_have(name);
         }
         let looked = look(dir, known.as_deref());
@@ -59,7 +64,7 @@ impl Known {
 
 /// Lists a directory, unless what is known of it still holds.
 fn look(dir: &Dir, known: Option<&Known>) -> Option<Known> {
-    let now = Instant::now();
+    let now = coarse::now();
     let changed = dir.dir_metadata().and_then(|metadata| metadata.modified()).ok()?.into_std();
     if let Some(known) = known.filter(|known| known.changed == Some(changed)) {
         return Some(Known { names: known.names.clone(), changed: known.changed, looked: now });

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::body::Observed;
+use crate::coarse;
 
 /// What goes on on a connection.
 pub(super) struct Activity {
-    started: Instant,
+    /// By [`coarse::now`].
+    started: Duration,
     /// Requests from their heads to the ends of their answers.
     running: AtomicUsize,
     /// The headers of those, in bytes.
@@ -34,7 +36,7 @@ pub(super) struct Running {
 impl Activity {
     pub(super) fn new() -> Arc<Activity> {
         Arc::new(Activity {
-            started: Instant::now(),
+            started: coarse::now(),
             running: AtomicUsize::new(0),
             heads: AtomicUsize::new(0),
             head_begun: AtomicBool::new(false),
@@ -44,7 +46,6 @@ impl Activity {
 
     /// A request began, with so many bytes of headers.
     pub(super) fn begin(self: &Arc<Activity>, head: usize) -> Running {
-        self.touch();
         self.running.fetch_add(1, Relaxed);
         self.heads.fetch_add(head, Relaxed);
         Running { activity: self.clone(), head }
@@ -63,19 +64,26 @@ impl Activity {
     /// Ready once nothing has run for so long.
     pub(super) async fn quiet(&self, idle: Duration) {
         loop {
-            let last = Duration::from_millis(self.last.load(Relaxed));
-            let quiet = self.started.elapsed().saturating_sub(last);
-            let running = self.running.load(Relaxed) > 0 || self.head_begun.load(Relaxed);
-            if !running && quiet >= idle {
+            let quiet = self.quiet_for();
+            if quiet >= idle {
                 return;
             }
             // What runs may end now at the earliest.
-            sleep(if running { idle } else { idle - quiet }).await;
+            sleep(idle - quiet).await;
         }
     }
 
+    /// How long nothing has run.
+    pub(super) fn quiet_for(&self) -> Duration {
+        if self.running.load(Relaxed) > 0 || self.head_begun.load(Relaxed) {
+            return Duration::ZERO;
+        }
+        let last = Duration::from_millis(self.last.load(Relaxed));
+        coarse::now().saturating_sub(self.started + last)
+    }
+
     fn touch(&self) {
-        let now = self.started.elapsed().as_millis();
+        let now = coarse::now().saturating_sub(self.started).as_millis();
         self.last.store(u64::try_from(now).unwrap_or(u64::MAX), Relaxed);
     }
 }
@@ -91,11 +99,11 @@ impl Drop for Running {
 /// An answer's body, whose way is followed.
 pub(super) struct Tracked {
     body: Observed,
-    _running: Running,
+    _running: Option<Running>,
 }
 
 impl Tracked {
-    pub(super) fn new(body: Observed, running: Running) -> Tracked {
+    pub(super) fn new(body: Observed, running: Option<Running>) -> Tracked {
         Tracked { body, _running: running }
     }
 }

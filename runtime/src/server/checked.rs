@@ -8,11 +8,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::activity::Activity;
 use super::frames::{Frames, PREFACE, TOO_MANY};
 use super::framing::{Framing, Wrong};
+use crate::limits::Limits;
 
 /// A stream whose incoming bytes pass a check.
 pub(super) struct Checked<S> {
@@ -26,12 +27,16 @@ pub(super) struct Checked<S> {
     first_head: Instant,
     /// Running within a head: which one it is.
     late: Option<(u64, Pin<Box<Sleep>>)>,
+    /// For HTTP/1.1: when to look whether nothing has run for too long.
+    idle: Option<Pin<Box<Sleep>>>,
 }
 
 enum Check {
     Http1 {
         framing: Framing,
         activity: Arc<Activity>,
+        /// How long nothing may run.
+        idle_time: Duration,
     },
     Http2 {
         frames: Frames,
@@ -52,18 +57,24 @@ const UNKNOWN_VERSION: &[u8] = b"PRI * HTTP/1.1\r\n\r\n";
 impl<S> Checked<S> {
     pub(super) fn http1(
         stream: S,
-        head_time: Duration,
+        limits: &Limits,
         first_head: Instant,
         activity: Arc<Activity>,
     ) -> Checked<S> {
-        let check = Check::Http1 { framing: Framing::default(), activity };
-        Checked { stream, check, refusal: None, head_time, first_head, late: None }
+        let (framing, idle_time) = (Framing::default(), limits.idle_time);
+        let check = Check::Http1 { framing, activity, idle_time };
+        Checked::new(stream, check, limits.header_time, first_head)
     }
 
     pub(super) fn http2(stream: S, head_time: Duration, first_head: Instant) -> Checked<S> {
         let (preface, started) = (PREFACE.len(), Instant::now());
         let check = Check::Http2 { frames: Frames::default(), preface, started };
-        Checked { stream, check, refusal: None, head_time, first_head, late: None }
+        Checked::new(stream, check, head_time, first_head)
+    }
+
+    fn new(stream: S, check: Check, head_time: Duration, first_head: Instant) -> Checked<S> {
+        let (refusal, late, idle) = (None, None, None);
+        Checked { stream, check, refusal, head_time, first_head, late, idle }
     }
 
     /// Whether a request has begun whose end has not arrived, or never will.
@@ -94,18 +105,34 @@ impl<S> Checked<S> {
         }
     }
 
-    /// Ready once a head has taken too long.
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready once the client has taken too long: what it did not send.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<&'static str> {
         let Some(head) = self.check.head() else {
             self.late = None;
-            return Poll::Pending;
+            return self.poll_idle(cx);
         };
         // Each head has its own time, also if there was never a moment between two.
         let late = self.late.take().filter(|(number, _)| *number == head);
         let until = if head == 0 { self.first_head } else { Instant::now() + self.head_time };
         let (_, sleep) =
             self.late.insert(late.unwrap_or_else(|| (head, Box::pin(sleep_until(until)))));
-        sleep.as_mut().poll(cx)
+        sleep.as_mut().poll(cx).map(|()| "the head of a request took too long")
+    }
+
+    /// Ready once nothing has run for too long. The time of each request is only
+    /// looked at when the sleep is over: a sleep that is set anew for each costs
+    /// more than all other deadlines together.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<&'static str> {
+        let Check::Http1 { activity, idle_time, .. } = &self.check else { return Poll::Pending };
+        let idle = self.idle.get_or_insert_with(|| Box::pin(sleep(*idle_time)));
+        loop {
+            ready!(idle.as_mut().poll(cx));
+            let left = idle_time.saturating_sub(activity.quiet_for());
+            if left.is_zero() {
+                return Poll::Ready("no request came for too long");
+            }
+            idle.as_mut().reset(Instant::now() + left);
+        }
     }
 }
 
@@ -114,7 +141,7 @@ impl Check {
     /// what is read in place of the others.
     fn check(&mut self, bytes: &[u8]) -> Result<(), (usize, &'static [u8])> {
         match self {
-            Check::Http1 { framing, activity } => {
+            Check::Http1 { framing, activity, .. } => {
                 let checked = framing.check(bytes);
                 activity.set_head_begun(framing.head().is_some());
                 checked.map_err(|(sound, wrong)| match wrong {
@@ -152,8 +179,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Checked<S> {
             match Pin::new(&mut self.stream).poll_read(cx, buffer) {
                 Poll::Ready(read) => read?,
                 Poll::Pending => {
-                    ready!(self.poll_late(cx));
-                    let late = "the head of a request took too long";
+                    let late = ready!(self.poll_late(cx));
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, late)));
                 }
             }

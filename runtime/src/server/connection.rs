@@ -6,6 +6,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -24,7 +25,7 @@ use super::rewound::Rewound;
 use super::stream::Stream;
 use super::timed::Timed;
 use super::{http1, http2, proxy};
-use crate::app::Shared;
+use crate::app::{Answering, Shared};
 use crate::error::Refusal;
 use crate::limits::Limits;
 use crate::peer::{Peer, Tls};
@@ -170,27 +171,49 @@ impl Context {
     }
 }
 
-pub(super) type Answering =
-    Pin<Box<dyn Future<Output = Result<http::Response<Tracked>, Infallible>> + Send>>;
-
-/// Answers the requests of a connection, each followed until its answer is sent,
-/// or refused for what is known of it already.
-pub(super) fn answers(
+/// Answers the requests of a connection.
+pub(super) struct Answers {
     peer: Peer,
-    context: &Context,
-) -> impl Fn(http::Request<Incoming>, Running, Option<Refusal>) -> Answering + use<> {
-    let peer = Arc::new(peer);
-    let (shared, draining) = (context.shared.clone(), context.draining.clone());
-    move |request, running, refused| {
-        let (shared, peer, draining) = (shared.clone(), peer.clone(), draining.clone());
-        Box::pin(async move {
-            let http1 = request.version() != Version::HTTP_2;
-            let mut answer = shared.handle(request, peer, refused).await;
-            if http1 && *draining.borrow() {
-                let close = HeaderValue::from_static("close");
-                answer.headers_mut().insert(header::CONNECTION, close);
-            }
-            Ok(answer.map(|body| Tracked::new(body, running)))
-        })
+    shared: Arc<Shared>,
+    draining: watch::Receiver<bool>,
+}
+
+/// A request's answer, followed until it is sent.
+pub(super) struct Answer {
+    answering: Answering,
+    running: Option<Running>,
+    /// Of HTTP/1.1: an answer may say that it is the connection's last.
+    closing: Option<Arc<Answers>>,
+}
+
+impl Answers {
+    pub(super) fn new(peer: Peer, context: &Context) -> Arc<Answers> {
+        let (shared, draining) = (context.shared.clone(), context.draining.clone());
+        Arc::new(Answers { peer, shared, draining })
+    }
+
+    /// Answers a request, or refuses it for what is known of it already.
+    pub(super) fn answer(
+        self: &Arc<Self>,
+        request: http::Request<Incoming>,
+        running: Running,
+        refused: Option<Refusal>,
+    ) -> Answer {
+        let http1 = request.version() != Version::HTTP_2;
+        let answering = self.shared.handle(request, &self.peer, refused);
+        Answer { answering, running: Some(running), closing: http1.then(|| self.clone()) }
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<http::Response<Tracked>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let mut answer = ready!(Pin::new(&mut self.answering).poll(cx));
+        if self.closing.as_ref().is_some_and(|answers| *answers.draining.borrow()) {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let running = self.running.take();
+        Poll::Ready(Ok(answer.map(|body| Tracked::new(body, running))))
     }
 }

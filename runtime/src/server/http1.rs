@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::activity::Activity;
 use super::checked::Checked;
-use super::connection::{Begun, DRAIN_IDLE, answers};
+use super::connection::{Answers, Begun, DRAIN_IDLE};
 use super::rewound::Rewound;
 
 /// hyper's smallest buffer, in bytes (it panics below it).
@@ -32,17 +32,18 @@ where
     let Begun { stream, before, peer, context, limits, first_head } = begun;
     let activity = Activity::new();
     let stream = Rewound::new(stream, before);
-    let checked = Checked::http1(stream, limits.header_time, first_head, activity.clone());
-    let answer = answers(peer, &context);
+    let checked = Checked::http1(stream, &limits, first_head, activity.clone());
+    let answers = Answers::new(peer, &context);
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.idle_time)
+        // `checked` has the deadlines.
+        .header_read_timeout(None)
         .max_headers(limits.header_count)
         // The request line stands in the same buffer.
         .max_buf_size(limits.headers.saturating_add(limits.uri).max(MIN_BUFFER))
         .serve_connection(
             TokioIo::new(checked),
-            service_fn(|request| answer(request, activity.begin(0), None)),
+            service_fn(|request| answers.answer(request, activity.begin(0), None)),
         );
     let mut draining = context.draining;
     let mut stop = pin!(async {

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::activity::Activity;
 use super::checked::Checked;
-use super::connection::{Begun, answers};
+use super::connection::{Answers, Begun};
 use super::rewound::Rewound;
 use super::streams::{Pieces, Streams};
 use crate::error::Refusal;
@@ -43,11 +43,11 @@ where
     let io = TokioIo::new(Checked::http2(stream, limits.header_time, first_head));
     let activity = Activity::new();
     let streams = Streams::new(limits.send_time);
-    let answer = answers(peer, &context);
+    let answers = Answers::new(peer, &context);
     let service = service_fn(|request: http::Request<Incoming>| {
         let running = activity.begin(size(request.headers()));
         let refused = (activity.heads() > HEADERS).then_some(Refusal::HeadersTogether(HEADERS));
-        let (answering, progress) = (answer(request, running, refused), streams.begin());
+        let (answering, progress) = (answers.answer(request, running, refused), streams.begin());
         async move { answering.await.map(|answer| answer.map(|body| Pieces::new(body, progress))) }
     });
     let head = limits.headers.saturating_add(limits.uri);

@@ -45,7 +45,7 @@ impl<'a> Logging<'a> {
         route: &Arc<str>,
         request: &'a Arc<Request>,
     ) -> Logging<'a> {
-        output.log().start(&app.tenant, route, &request.id, app.limits.log);
+        output.log().start(&app.tenant, route, request.id, app.limits.log);
         Logging { output, request }
     }
 }

@@ -112,7 +112,7 @@ impl Visit {
         route: &Arc<str>,
     ) -> Box<Visit> {
         Box::new(Visit {
-            id: request.id.clone(),
+            id: request.id,
             log: None,
             method: request.method.clone(),
             uri: request.uri.clone(),

@@ -96,20 +96,20 @@ impl Request {
         Ok((request, Payload::new(body)))
     }
 
-    /// A request of an app to another one of its tenant, made for `caller`.
+    /// A request of an app to another one of its tenant, made for `caller`: the
+    /// same one in the logs.
     ///
     /// # Errors
     /// Its path is none that a client could ask for.
     pub(crate) fn of_app(
         head: http::request::Parts,
         caller: &Request,
-        number: usize,
         host: String,
         port: u16,
     ) -> Result<Arc<Request>, Refusal> {
         check_target(&head.method, &head.uri)?;
         Ok(Arc::new(Request {
-            id: format!("{}-{number}", caller.id).into(),
+            id: caller.id,
             path: decode_path(head.uri.path())?,
             method: head.method,
             uri: head.uri,

@@ -125,7 +125,7 @@ impl Fetch {
         let runtime = reach.client.runtime()?;
         let tenant = reach.tenant.clone();
         if origin.app().is_some() {
-            let call = near::call(tenant, caller, self.sent, (origin, path), times, request);
+            let call = near::call(tenant, caller, (origin, path), times, request);
             return Ok(Running(runtime.spawn(call)));
         }
         let most = reach.limits.outbound_concurrency;

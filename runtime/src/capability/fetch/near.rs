@@ -26,7 +26,6 @@ const DEPTH: u8 = 8;
 pub(super) async fn call(
     tenant: Arc<Tenant>,
     caller: Arc<Request>,
-    number: usize,
     (origin, path): (Origin, PathAndQuery),
     times: Times,
     request: HttpRequest<Sending>,
@@ -39,7 +38,7 @@ pub(super) async fn call(
     let host = HeaderValue::try_from(origin.authority()).ok();
     head.headers.extend(host.map(|host| (header::HOST, host)));
     let body = body.map_err(|error| io::Error::other(error.to_string())).boxed_unsync();
-    let request = Request::of_app(head, &caller, number, origin.host.clone(), origin.port)
+    let request = Request::of_app(head, &caller, origin.host.clone(), origin.port)
         .map_err(|_| Error::HttpRequestUriInvalid)?;
     let site = tenant.site().ok_or(Error::DestinationNotFound)?;
     let name = origin.app().unwrap_or_default();

@@ -26,7 +26,7 @@ fn script(name: &str) -> String {
 
 /// Whether a tool is there. A test without its tool is skipped, and says so; in
 /// CI it fails.
-fn is_there(tool: &str) -> bool {
+pub fn is_there(tool: &str) -> bool {
     let asked = Command::new(tool)
         .arg("--version")
         .stdin(Stdio::null())

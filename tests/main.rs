@@ -15,6 +15,7 @@ mod hostile;
 mod http2;
 mod idle;
 mod judges;
+mod keyvalue;
 mod listeners;
 mod outbound;
 mod outside;

@@ -47,6 +47,9 @@ fn links_lead_to_files() {
         "docs/configuration.md",
         "docs/deploy/README.md",
         "docs/handlers.md",
+        "docs/keyvalue.md",
+        "docs/logging.md",
+        "docs/values.md",
         "docs/specification.md",
     ] {
         let text = fs::read_to_string(root().join(page)).expect("a page");

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::body::Observed;
 use crate::capability::fetch::Client;
+use crate::capability::keyvalue::Stores;
 use crate::compress::Encoders;
 use crate::config::address::Address;
 use crate::config::plan::Proxies;
@@ -116,7 +117,8 @@ impl MyWeb {
         let cache = Arc::new(FileCache::new(limits.file_cache));
         let client = Client::new(plan.outbound_ca.as_deref())
             .map_err(|why| StartError::Config(vec![format!("outbound-ca: {why}")]))?;
-        let files = ForFiles { client, cache, encoders: Encoders::default() };
+        let (encoders, stores) = (Encoders::default(), Stores::default());
+        let files = ForFiles { client, cache, encoders, stores };
         let loaded = site::load(&plan, &engines, &logs, &files, None)?;
         loaded.site.install();
         let site = ArcSwap::from_pointee(loaded.site);
@@ -192,6 +194,7 @@ impl Bound {
     pub async fn serve(self, stop: impl Future<Output = Stop>) {
         self.shared.files.client.start(tokio::runtime::Handle::current());
         upgrade::say_serving(self.listeners.parent());
+        self.shared.files.stores.open();
         let _watching = self.shared.source.watch().then(|| watch::start(&self.shared));
         server::serve(self.listeners, self.tls, self.shared.clone(), stop).await;
         for site in &self.shared.site.load().tenants {

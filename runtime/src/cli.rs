@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Config, DEFAULT_ADDRESS, Mount, Overrides, Source, TlsSource};
+use crate::config::{Config, DEFAULT_ADDRESS, Mount, Overrides, Source, TlsSource, bucket_name};
 use crate::limits::Limits;
 use crate::limits::keys::KEYS;
 
@@ -68,10 +68,18 @@ struct Serve {
     /// Trust these authorities, beside the system's, when apps send requests.
     #[arg(long, value_name = "FILE", env = "MYWEB_OUTBOUND_CA")]
     outbound_ca: Option<PathBuf>,
+    /// Let the apps open a bucket of key-value data. Repeatable.
+    #[arg(long, value_name = "BUCKET", env = "MYWEB_KEYVALUE", value_delimiter = ',',
+          value_parser = bucket_name)]
+    keyvalue: Vec<String>,
+    /// Keep what the server makes in DIR [default for key-value data: ./state]
+    #[arg(long, value_name = "DIR", env = "MYWEB_STATE")]
+    state: Option<PathBuf>,
     /// Serve the tenants of a configuration file. ./myweb.toml is found by itself
     /// when nothing else is said.
     #[arg(long, value_name = "FILE", env = "MYWEB_CONFIG",
-          conflicts_with_all = ["apps", "handlers", "statics", "files", "origins", "reuse"])]
+          conflicts_with_all = ["apps", "handlers", "statics", "files", "origins", "keyvalue",
+                                "reuse"])]
     config: Option<PathBuf>,
     /// Listen here, or at unix:PATH, or where systemd says; port 0 picks a free one
     /// [default: 127.0.0.1:7788]
@@ -170,8 +178,8 @@ impl Serve {
         let found = Some(PathBuf::from(FILE)).filter(|file| nothing && Path::exists(file));
         if let Some(path) = self.config.or(found) {
             let self_signed = self.tls == Some(TlsSource::SelfSigned);
-            let (listen, outbound_ca) = (self.addr, self.outbound_ca);
-            let overrides = Overrides { listen, self_signed, outbound_ca, limits };
+            let (listen, outbound_ca, state) = (self.addr, self.outbound_ca, self.state);
+            let overrides = Overrides { listen, self_signed, outbound_ca, state, limits };
             return Source::File { path, overrides, watch: self.watch };
         }
         let mut config = Config {
@@ -183,6 +191,8 @@ impl Serve {
             files: self.files,
             outbound: self.origins,
             outbound_ca: self.outbound_ca,
+            keyvalue: self.keyvalue,
+            state: self.state,
             reuse: self.reuse.unwrap_or(1),
             watch: self.watch,
             limits: Limits::default(),

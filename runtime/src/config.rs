@@ -29,6 +29,17 @@ fn default_address() -> address::Address {
 /// Where the static files are when nothing else is said.
 const HTML: &str = "html";
 
+/// The name of a bucket of key-value data.
+///
+/// # Errors
+/// It is none: a sentence says what one is.
+pub(crate) fn bucket_name(text: &str) -> Result<String, String> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let sound = !text.is_empty() && text.len() <= 64 && text.bytes().all(known);
+    let wrong = || "a bucket's name has 1 to 64 letters, digits, -, _ and .".to_owned();
+    if sound { Ok(text.to_owned()) } else { Err(wrong()) }
+}
+
 /// Where it is written down what to serve. It is read again at every reload.
 #[derive(Clone, Debug)]
 pub enum Source {

@@ -27,6 +27,11 @@ pub struct Limits {
     pub response: usize,
     /// What a request may write to its log, in bytes. The rest is counted.
     pub log: usize,
+    /// A value of key-value data, in bytes. Larger: an error for the guest.
+    pub value: usize,
+    /// All of a tenant's key-value data, in bytes, with 64 for each pair. More: an
+    /// error for the guest.
+    pub key_value: usize,
     /// Requests of a tenant that run at the same time, and the instances it
     /// keeps for reuse.
     pub concurrency: usize,
@@ -86,6 +91,8 @@ impl Default for Limits {
             body_time: Duration::from_secs(300),
             response: 32 << 20,
             log: 64 << 10,
+            value: 1 << 20,
+            key_value: 100 << 20,
             concurrency: 64,
             queue: 128,
             queue_time: Duration::from_secs(5),

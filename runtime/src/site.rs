@@ -11,8 +11,9 @@ use std::sync::Arc;
 use http::Method;
 
 use crate::body::Observed;
-use crate::config::origins::Origins;
-use crate::config::plan::NEVER_FRESH;
+use crate::capability::config::Values;
+use crate::capability::keyvalue::Place;
+use crate::config::plan::{GrantsPlan, NEVER_FRESH};
 use crate::error::Refusal;
 use crate::files::Files;
 use crate::handler::{Handler, Route, reads, with_cache_control};
@@ -67,8 +68,11 @@ struct AppKey {
     tenant: String,
     limits: Limits,
     reuse: u32,
-    files: Option<PathBuf>,
-    outbound: Origins,
+    grants: GrantsPlan,
+    /// Where its key-value data is.
+    store: Place,
+    /// What its configuration and environment were read as.
+    values: (Values, Values),
 }
 
 /// How far a request came without waiting.

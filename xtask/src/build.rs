@@ -10,8 +10,8 @@ const TARGET: &str = "wasm32-wasip2";
 /// The guests that are shown and end up in `guests/`.
 const GUESTS: [&str; 4] = ["hello", "say_hello", "show_time", "show_pic"];
 /// The guests of the tests, which stay where cargo puts them.
-const TEST_GUESTS: [&str; 5] =
-    ["echo", "misbehave", "wasi_http_02", "wasi_http_03", "wasi_http_hello"];
+const TEST_GUESTS: [&str; 6] =
+    ["echo", "misbehave", "store", "wasi_http_02", "wasi_http_03", "wasi_http_hello"];
 
 /// Builds everything in release.
 pub(crate) fn all() -> Result<()> {

@@ -13,7 +13,7 @@ pub(crate) fn all(long: bool) -> Result<()> {
     let deny = ["--", "--deny", "warnings"];
     run("cargo", &[&["clippy", "--release", "--workspace", "--all-targets"], &deny[..]].concat())?;
     let components = ["clippy", "--profile", "guest", "--target", "wasm32-wasip2"];
-    let packages = ["hello", "say_hello", "show_time", "show_pic", "echo", "misbehave"];
+    let packages = ["hello", "say_hello", "show_time", "show_pic", "echo", "misbehave", "store"];
     let packages: Vec<&str> = packages.iter().flat_map(|name| ["--package", name]).collect();
     run("cargo", &[&components[..], &packages, &deny].concat())?;
     // Apart from each other: together, their dependencies' features add up, and

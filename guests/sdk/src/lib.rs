@@ -25,16 +25,24 @@
 //! | answer many paths from one component | [`Router`] |
 //! | send or read granted files | [`files`] |
 //! | ask other servers, and other apps | [`http`] |
+//! | keep data | [`keyvalue`] |
+//! | read the configuration | [`config`] |
+//! | write to the log | [`log`] |
 
+pub mod config;
 mod env;
 mod error;
 pub mod files;
 pub mod http;
 mod into_response;
+pub mod keyvalue;
+pub mod log;
 mod response;
 mod router;
 mod uri;
 
+#[cfg(target_arch = "wasm32")]
+mod capabilities;
 #[cfg(target_arch = "wasm32")]
 mod export;
 

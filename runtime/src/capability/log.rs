@@ -1,7 +1,9 @@
 //! What a request writes to its standard output and error.
 
 use std::fmt::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use wasmtime::component::{ComponentType, Lift, Linker};
 
 use crate::observe::rfc3339_now;
 use crate::request::RequestId;
@@ -91,9 +93,29 @@ impl Log {
         std::mem::take(&mut self.dropped)
     }
 
-    /// Logs the line, if what it costs as it is written is within the quota.
+    /// Takes a message of `wasi:logging`: a line of its own.
+    fn message(&mut self, level: Level, context: &str, message: &str) {
+        if self.left == 0 {
+            self.dropped += context.len() + message.len();
+            return;
+        }
+        let cut = message.as_bytes().get(..LONGEST_LINE).unwrap_or(message.as_bytes());
+        let between = if context.is_empty() { "" } else { " " };
+        let (level, context, text) = (level.name(), excerpt(context), escape(cut));
+        self.line_of(&format!("[{level}{between}{context}] {text}"), context.len() + cut.len());
+        self.dropped += message.len() - cut.len();
+    }
+
     fn end_line(&mut self) {
-        let text = escape(&self.line);
+        let line = std::mem::take(&mut self.line);
+        self.line_of(&escape(&line), line.len());
+        self.line = line;
+        self.line.clear();
+    }
+
+    /// Logs a line that the guest wrote with so many bytes, if what it costs as it
+    /// is written is within the quota.
+    fn line_of(&mut self, text: &str, length: usize) {
         let tags = self.source.as_ref().map_or(0, Source::length);
         match self.left.checked_sub(text.len() + tags + LINE_COST) {
             Some(left) => {
@@ -102,10 +124,9 @@ impl Log {
             }
             None => {
                 self.left = 0;
-                self.dropped += self.line.len();
+                self.dropped += length;
             }
         }
-        self.line.clear();
     }
 
     fn say(&self, what: &str) {
@@ -117,6 +138,58 @@ impl Log {
             None => tracing::info!("{said}"),
         }
     }
+}
+
+/// `enum level` of `wasi:logging`.
+#[derive(Clone, Copy, ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+#[expect(dead_code, reason = "guests say which")]
+enum Level {
+    #[component(name = "trace")]
+    Trace,
+    #[component(name = "debug")]
+    Debug,
+    #[component(name = "info")]
+    Info,
+    #[component(name = "warn")]
+    Warn,
+    #[component(name = "error")]
+    Error,
+    #[component(name = "critical")]
+    Critical,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Level::Trace => "trace",
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+            Level::Critical => "critical",
+        }
+    }
+}
+
+/// Links `wasi:logging`, under both names that it has in the field.
+///
+/// # Errors
+/// A name is taken, which is a mistake in this function.
+pub(crate) fn link<T: 'static>(
+    linker: &mut Linker<T>,
+    of: fn(&mut T) -> MutexGuard<'_, Log>,
+) -> wasmtime::Result<()> {
+    for name in ["wasi:logging/logging@0.1.0-draft", "wasi:logging/logging"] {
+        let log = move |mut store: wasmtime::StoreContextMut<'_, T>,
+                        (level, context, message): (Level, String, String)| {
+            of(store.data_mut()).message(level, &context, &message);
+            Ok(())
+        };
+        linker.instance(name)?.func_wrap("log", log)?;
+    }
+    Ok(())
 }
 
 /// What of a guest's text stands in a line of the log, in bytes.

@@ -1,5 +1,6 @@
 //! `myweb.toml`: from its text to a plan, or to all that is wrong with it. Pure.
 
+mod grants;
 mod route;
 
 use std::collections::HashMap;
@@ -10,10 +11,10 @@ use toml::de::DeTable;
 
 use super::address::Address;
 use super::networks::Networks;
-use super::origins::Origins;
 use super::pattern;
 use super::plan::{
-    AccessFormat, AccessLog, Clock, ErrorPagePlan, Plan, Proxies, RoutePlan, TenantPlan, TlsPlan,
+    AccessFormat, AccessLog, Clock, ErrorPagePlan, Plan, Proxies, RoutePlan, STATE, StorePlan,
+    TenantPlan, TlsPlan,
 };
 use super::reader::{Document, Item, Section};
 use super::schema;
@@ -30,6 +31,8 @@ pub struct Overrides {
     pub self_signed: bool,
     /// In place of `outbound-ca`.
     pub outbound_ca: Option<PathBuf>,
+    /// In place of `state`.
+    pub state: Option<PathBuf>,
     /// Values of limits, by their key below `[limits]`, over those of the
     /// file's own `[limits]`.
     pub limits: Vec<(&'static str, String)>,
@@ -88,8 +91,12 @@ impl Reader<'_> {
             }
             None => listen,
         };
-        let tenants: Vec<TenantPlan> =
-            file.sections("tenant").iter().map(|tenant| self.tenant(tenant, &limits)).collect();
+        let state = overrides.state.clone().or_else(|| self.path(file, "state"));
+        let own = state.unwrap_or_else(|| self.base.join(STATE));
+        let store = self.store(file).unwrap_or(StorePlan::Directory(own));
+        let tenants = file.sections("tenant");
+        let tenants = tenants.iter().map(|tenant| self.tenant(tenant, &limits, &store));
+        let tenants: Vec<TenantPlan> = tenants.collect();
         if tenants.is_empty() && file.item("tenant").is_none() {
             file.wrong("there is no [[tenant]]; add one with a name, hosts and routes");
         }
@@ -139,7 +146,7 @@ impl Reader<'_> {
         AccessLog { path: self.path(section, "path"), format: format.unwrap_or(AccessFormat::Json) }
     }
 
-    fn tenant(&self, section: &Section<'_>, defaults: &Limits) -> TenantPlan {
+    fn tenant(&self, section: &Section<'_>, defaults: &Limits, store: &StorePlan) -> TenantPlan {
         section.only(schema::TENANT);
         let limits = self.limits(section, Scope::Tenant, defaults);
         if section.item("name").is_none() {
@@ -164,6 +171,8 @@ impl Reader<'_> {
             clock: section.text("clock", clock).unwrap_or_default(),
             log: self.path(section, "log"),
             tls: section.section("tls").map(|section| self.tls(&section)),
+            keyvalue: self.store(section).unwrap_or_else(|| store.clone()),
+            origin: section.origin(),
             error_pages: section
                 .items("error-pages")
                 .iter()
@@ -272,15 +281,6 @@ fn overlap(one: &RoutePlan, other: &RoutePlan) -> bool {
         (None, None) => true,
         _ => false,
     }
-}
-
-/// The origins that are granted; none if there is no such key.
-fn origins(section: &Section<'_>, key: &str) -> Origins {
-    let mut origins = Origins::default();
-    for item in section.item(key).map(|item| item.list()).unwrap_or_default() {
-        item.text(|text| origins.add(text));
-    }
-    origins
 }
 
 fn networks(section: &Section<'_>, key: &str) -> Networks {

@@ -9,7 +9,8 @@ use http::HeaderMap;
 use super::address::Address;
 use super::origins::{Origins, app_name};
 use super::plan::{
-    Clock, NEVER_FRESH, Plan, Proxies, RoutePlan, StaticPlan, Target, TenantPlan, TlsPlan,
+    Clock, GrantsPlan, NEVER_FRESH, Plan, Proxies, RoutePlan, STATE, StaticPlan, StorePlan, Target,
+    TenantPlan, TlsPlan,
 };
 use crate::error::StartError;
 use crate::hosts::HostPattern;
@@ -37,6 +38,11 @@ pub struct Config {
     pub outbound: Vec<String>,
     /// A PEM file of authorities that those requests trust beside the system's.
     pub outbound_ca: Option<PathBuf>,
+    /// The buckets of key-value data that the apps may open.
+    pub keyvalue: Vec<String>,
+    /// Where the server keeps what it makes; `state` for key-value data if nothing
+    /// is said.
+    pub state: Option<PathBuf>,
     /// Requests that one instance serves, one after the other; 1 is fresh.
     pub reuse: u32,
     /// Whether changed components are loaded while serving.
@@ -56,6 +62,8 @@ impl Default for Config {
             files: None,
             outbound: Vec::new(),
             outbound_ca: None,
+            keyvalue: Vec::new(),
+            state: None,
             reuse: 1,
             watch: false,
             limits: Limits::default(),
@@ -110,12 +118,13 @@ pub(super) fn resolve(
             problems.push(format!("--outbound {text}: {why}"));
         }
     }
-    let app = |path| Target::App {
-        path,
-        reuse: config.reuse,
+    let grants = GrantsPlan {
         files: config.files.clone(),
-        outbound: outbound.clone(),
+        outbound,
+        keyvalue: config.keyvalue.iter().cloned().collect(),
+        ..GrantsPlan::default()
     };
+    let app = |path| Target::App { path, reuse: config.reuse, grants: grants.clone() };
     let files = |path| Target::Files(StaticPlan::new(path));
     let mut add =
         |flag, mount: &Mount, target: &dyn Fn(PathBuf) -> Target| match normal(&mount.prefix) {
@@ -206,6 +215,8 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
             redirect: false,
             origin: "--tls".to_owned(),
         }),
+        keyvalue: StorePlan::Directory(config.state.clone().unwrap_or_else(|| STATE.into())),
+        origin: "--keyvalue".to_owned(),
         error_pages: Vec::new(),
     };
     Plan {

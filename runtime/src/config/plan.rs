@@ -1,5 +1,6 @@
 //! What to serve, resolved: valid by construction, whoever wrote it down.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -41,6 +42,9 @@ pub(crate) struct TenantPlan {
     /// Where the output of its guests goes; else to the server's log.
     pub(crate) log: Option<PathBuf>,
     pub(crate) tls: Option<TlsPlan>,
+    pub(crate) keyvalue: StorePlan,
+    /// Where this was said, for messages.
+    pub(crate) origin: String,
     /// In place of the server's own.
     pub(crate) error_pages: Vec<ErrorPagePlan>,
 }
@@ -75,6 +79,9 @@ pub(crate) struct ErrorPagePlan {
     /// Where this was said, for messages.
     pub(crate) origin: String,
 }
+
+/// Where key-value data is when nothing else is said.
+pub(crate) const STATE: &str = "state";
 
 /// What time guests see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,13 +123,54 @@ pub(crate) struct RoutePlan {
 /// What answers a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// A component, how many requests one instance serves, its files, and where
-    /// it may send requests.
-    App { path: PathBuf, reuse: u32, files: Option<PathBuf>, outbound: Origins },
+    /// A component, how many requests one instance serves, and what it may reach.
+    App { path: PathBuf, reuse: u32, grants: GrantsPlan },
     /// A directory of static files.
     Files(StaticPlan),
     /// Another address.
     Redirect { to: String, status: StatusCode },
+}
+
+/// Where key-value data is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StorePlan {
+    /// A database of the server's own in this directory, which is made when it is
+    /// needed.
+    Directory(PathBuf),
+    /// The Redis of this URL.
+    Redis(Value),
+}
+
+/// What an app is granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct GrantsPlan {
+    /// A directory that it may read and send.
+    pub(crate) files: Option<PathBuf>,
+    /// Where it may send requests.
+    pub(crate) outbound: Origins,
+    /// Buckets of key-value data.
+    pub(crate) keyvalue: BTreeSet<String>,
+    /// Its configuration.
+    pub(crate) config: BTreeMap<String, Value>,
+    /// Its environment.
+    pub(crate) env: BTreeMap<String, Value>,
+}
+
+/// A text, or where it is. SECURITY: it may be a secret, so its `Debug` tells
+/// nothing of it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Value {
+    Text(String),
+    /// The content of a file.
+    File(PathBuf),
+    /// A variable of the server's own environment.
+    Variable(String),
+}
+
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(a value)")
+    }
 }
 
 /// A directory of static files, and how it is served.

@@ -185,11 +185,25 @@ impl<'a> Item<'a> {
     }
 
     fn section(&self) -> Option<Section<'a>> {
-        let Some(table) = self.value.get_ref().as_table() else {
-            return self.wrong("a table is expected");
-        };
+        self.as_section().or_else(|| self.wrong("a table is expected"))
+    }
+
+    /// The value, if it is a text.
+    pub(super) fn as_text(&self) -> Option<&'a str> {
+        self.value.get_ref().as_str()
+    }
+
+    /// The value, if it is a table.
+    pub(super) fn as_section(&self) -> Option<Section<'a>> {
+        let table = self.value.get_ref().as_table()?;
         let (document, place) = (self.document, self.place.clone());
         Some(Section { document, place, table, line: self.line() })
+    }
+
+    /// Notes what is wrong with a value that nobody may see.
+    pub(super) fn wrong_secret<T>(&self, why: impl std::fmt::Display) -> Option<T> {
+        self.document.note(self.line(), format!("{}: {why}", self.place));
+        None
     }
 
     /// Notes what is wrong with the value.

@@ -22,6 +22,10 @@ enum Kind {
     Map(&'static str),
     /// The limits that can be set in this scope.
     Limits(Scope),
+    /// A text, or where it is.
+    Value,
+    /// Any keys, each with such a value.
+    Values,
     Table(&'static [Key]),
     Tables(&'static [Key]),
 }
@@ -58,6 +62,16 @@ pub(super) const FILE: &[Key] = &[
         Kind::Limits(Scope::Server),
         "limits of the server, and defaults of every tenant",
     ),
+    key(
+        "state",
+        Kind::Text,
+        "a directory where the server keeps what it makes, such as key-value data",
+    ),
+    key(
+        "keyvalue",
+        Kind::Value,
+        "where key-value data is: redis://HOST:PORT/DB; the state directory if left out",
+    ),
     key("tenant", Kind::Tables(TENANT), "an owner of hosts, routes and limits"),
 ];
 
@@ -77,6 +91,11 @@ pub(super) const TENANT: &[Key] = &[
     ),
     key("log", Kind::Text, "a file for the output of its guests; the server's log if left out"),
     key("tls", Kind::Table(TLS), "how the tenant is reached over TLS"),
+    key(
+        "keyvalue",
+        Kind::Value,
+        "where the tenant's key-value data is; as the file says if left out",
+    ),
     key(
         "error-pages",
         Kind::Map("statuses"),
@@ -132,6 +151,15 @@ pub(super) const GRANTS: &[Key] = &[
         "origins that the app may send requests to: https://api.example.com, https://*.example.com, \
          http://10.0.0.5:8080, http://NAME.internal; or networks that may be dialled: 10.0.0.0/8",
     ),
+    key("keyvalue", Kind::Texts, "buckets of key-value data that the app may open"),
+    key("config", Kind::Values, "the app's configuration, by wasi:config"),
+    key("env", Kind::Values, "the app's environment variables"),
+];
+
+/// Where a value is.
+pub(super) const VALUE: &[Key] = &[
+    key("file", Kind::Text, "a file whose content is the value"),
+    key("env", Kind::Text, "a variable of the server's environment"),
 ];
 
 /// The limits of a scope, as keys.
@@ -174,6 +202,8 @@ fn property(key: &Key) -> Value {
             "propertyNames": { "description": names },
         }),
         Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Value => value(),
+        Kind::Values => json!({ "type": "object", "additionalProperties": value() }),
         Kind::Table(keys) => Value::Object(table(keys)),
         Kind::Tables(keys) => json!({ "type": "array", "items": table(keys) }),
         Kind::Limits(scope) => Value::Object(limits(*scope)),
@@ -182,6 +212,10 @@ fn property(key: &Key) -> Value {
         map.insert("description".to_owned(), key.help.into());
     }
     schema
+}
+
+fn value() -> Value {
+    json!({ "anyOf": [{ "type": "string" }, table(VALUE)] })
 }
 
 fn limits(scope: Scope) -> Map<String, Value> {

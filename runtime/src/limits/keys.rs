@@ -54,6 +54,8 @@ keys! {
     "body-time" "max-body-time" "MYWEB_MAX_BODY_TIME" Route "time for a request's body (then 408)" |l| Field::Time(&mut l.body_time);
     "response" "max-response" "MYWEB_MAX_RESPONSE" Route "the body of an app's answer (then 502)" |l| Field::Size(&mut l.response);
     "log" "max-log" "MYWEB_MAX_LOG" Route "what a request may log; the rest is counted" |l| Field::Size(&mut l.log);
+    "value" "max-value" "MYWEB_MAX_VALUE" Tenant "a value of key-value data (then an error for the guest)" |l| Field::Size(&mut l.value);
+    "key-value" "max-key-value" "MYWEB_MAX_KEY_VALUE" Tenant "all of a tenant's key-value data, and 64 bytes a pair (then an error for the guest)" |l| Field::Size(&mut l.key_value);
     "concurrency" "max-concurrency" "MYWEB_MAX_CONCURRENCY" Tenant "requests of a tenant that run at the same time" |l| Field::Count(&mut l.concurrency, 1, 30_000);
     "queue" "max-queue" "MYWEB_MAX_QUEUE" Tenant "requests that wait for a place (then 503)" |l| Field::Count(&mut l.queue, 0, 1_000_000);
     "queue-time" "max-queue-time" "MYWEB_MAX_QUEUE_TIME" Tenant "time that they wait (then 503)" |l| Field::Time(&mut l.queue_time);

@@ -1,13 +1,15 @@
 //! From a plan to a site: opens and compiles what the plan names. All that
 //! fails is told at once.
 
+mod grants;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{AppKey, Shown, Site, TenantSite};
-use crate::capability::fetch::{Client, Reach};
-use crate::capability::files::GrantedFiles;
+use crate::capability::fetch::Client;
+use crate::capability::keyvalue::Stores;
 use crate::compress::Encoders;
 use crate::config::Plan;
 use crate::config::address::Address;
@@ -25,12 +27,14 @@ use crate::tenant::Tenant;
 use crate::tls::{self, Certificates};
 use crate::units::Bytes;
 use crate::wasm::{App, Component, Engines};
+use grants::OfTenant;
 
 /// What all static files, bodies and apps share, as long as the server runs.
 pub(crate) struct ForFiles {
     pub(crate) client: Arc<Client>,
     pub(crate) cache: Arc<FileCache>,
     pub(crate) encoders: Encoders,
+    pub(crate) stores: Stores,
 }
 
 /// A site, and what of it is the old one's because the new one is broken.
@@ -108,11 +112,12 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn tenant(&mut self, plan: &TenantPlan, https: u16) -> TenantSite {
         let tenant = self.owner(plan);
+        let keyvalue = self.keyvalue(plan, &tenant);
         let mut router = Router::new();
         let mut named = HashMap::new();
         let mut limits: Vec<Arc<Limits>> = vec![tenant.limits.clone()];
         for route in &plan.routes {
-            let Some(handler) = self.handler(route, &tenant) else { continue };
+            let Some(handler) = self.handler(route, &tenant, &keyvalue) else { continue };
             let same = limits.iter().find(|limits| ***limits == route.limits).cloned();
             let limits = same.unwrap_or_else(|| {
                 limits.push(Arc::new(route.limits.clone()));
@@ -185,7 +190,12 @@ impl Loader<'_> {
         }
     }
 
-    fn handler(&mut self, route: &RoutePlan, tenant: &Arc<Tenant>) -> Option<Handler> {
+    fn handler(
+        &mut self,
+        route: &RoutePlan,
+        tenant: &Arc<Tenant>,
+        keyvalue: &OfTenant,
+    ) -> Option<Handler> {
         match &route.target {
             Target::Files(plan) => {
                 let files = self.files(plan, route.compress, &route.origin)?;
@@ -194,7 +204,7 @@ impl Loader<'_> {
             Target::Redirect { to, status } => {
                 Some(Handler::Redirect(Arc::new(Redirect::new(to.clone(), *status))))
             }
-            Target::App { path, reuse, files, outbound } => {
+            Target::App { path, reuse, grants } => {
                 let component = self.component(path, &route.origin)?;
                 let (least, most) = (component.least_memory(), route.limits.memory);
                 let most = most.min(tenant.limits.tenant_memory);
@@ -208,31 +218,21 @@ impl Loader<'_> {
                     ));
                     return None;
                 }
-                let granted = match files {
-                    Some(path) => {
-                        let plan = StaticPlan::new(path.clone());
-                        GrantedFiles::of(self.root(&plan, &route.origin)?)
-                    }
-                    None => GrantedFiles::default(),
-                };
+                let limits = Arc::new(route.limits.clone());
+                let granted = self.grants(grants, keyvalue, (tenant, &limits), &route.origin)?;
                 let key = AppKey {
                     content: component.content,
                     tenant: tenant.name.to_string(),
                     limits: route.limits.clone(),
                     reuse: *reuse,
-                    files: files.clone(),
-                    outbound: outbound.clone(),
+                    grants: grants.clone(),
+                    store: keyvalue.place.clone(),
+                    values: (granted.config.clone(), granted.env.clone()),
                 };
                 let before = self.before.and_then(|site| site.apps.get(&key));
                 let before = before.filter(|app| Arc::ptr_eq(&app.tenant, tenant)).cloned();
                 let app = self.apps.entry(key).or_insert_with(|| {
-                    let reach = Reach {
-                        client: self.shared.client.clone(),
-                        granted: Arc::new(outbound.clone()),
-                        limits: Arc::new(route.limits.clone()),
-                        tenant: tenant.clone(),
-                    };
-                    let new = || App::new(component, granted, reach, *reuse);
+                    let new = || App::new(component, limits, granted, *reuse, tenant.clone());
                     before.unwrap_or_else(|| Arc::new(new()))
                 });
                 Some(Handler::App(app.clone()))

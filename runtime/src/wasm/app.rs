@@ -11,8 +11,7 @@ use super::instance::Instance;
 use super::meter;
 use super::pool::Pool;
 use super::world::World;
-use crate::capability::fetch::Reach;
-use crate::capability::files::GrantedFiles;
+use crate::capability::Grants;
 use crate::error::GuestError;
 use crate::limits::Limits;
 use crate::request::Request;
@@ -25,8 +24,7 @@ pub(crate) struct App {
     pub(super) component: Arc<Component>,
     pub(crate) tenant: Arc<Tenant>,
     pub(super) limits: Arc<Limits>,
-    pub(super) files: GrantedFiles,
-    pub(super) reach: Arc<Reach>,
+    pub(super) grants: Arc<Grants>,
     pub(super) pool: Arc<Pool>,
 }
 
@@ -34,13 +32,13 @@ impl App {
     /// Mounts a component. `reuse` is how many requests one instance serves.
     pub(crate) fn new(
         component: Arc<Component>,
-        files: GrantedFiles,
-        reach: Reach,
+        limits: Arc<Limits>,
+        grants: Grants,
         reuse: u32,
+        tenant: Arc<Tenant>,
     ) -> App {
-        let (limits, tenant) = (reach.limits.clone(), reach.tenant.clone());
         let pool = component.engine.pools.add(Pool::new(reuse, tenant.clone()));
-        App { component, tenant, limits, files, reach: Arc::new(reach), pool }
+        App { component, tenant, limits, grants: Arc::new(grants), pool }
     }
 
     /// Whether requests and answers are streams: then [`App::serve`] answers.

@@ -57,7 +57,7 @@ pub(super) fn response(
             whole(status, headers, declared, bytes, request)
         }
         GuestBody::File(path) => {
-            let found = app.files.find(&path).map_err(|denied| {
+            let found = app.grants.files.find(&path).map_err(|denied| {
                 let why = denied.why();
                 GuestError::File { path: excerpt(&path), why }
             })?;

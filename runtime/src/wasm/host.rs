@@ -16,8 +16,9 @@ use super::bindings::FilesError;
 use super::frozen::FrozenTime;
 use super::output::Output;
 use super::world::World;
-use crate::capability::fetch::{Fetch, Reach};
-use crate::capability::files::{Denied, GrantedFiles};
+use crate::capability::fetch::Fetch;
+use crate::capability::files::Denied;
+use crate::capability::{Grants, config, keyvalue, log};
 use crate::config::plan::Clock;
 use crate::limits::Limits;
 use crate::request::Request;
@@ -39,18 +40,13 @@ pub(super) struct Host {
     pub(super) memory: MemoryLimit,
     /// In place of the machine's clocks, if the tenant has it so.
     frozen: Option<FrozenTime>,
-    files: GrantedFiles,
+    grants: Arc<Grants>,
     largest_file: usize,
 }
 
 impl Host {
     /// Nothing but clocks, random numbers, the log and what was granted.
-    pub(super) fn new(
-        limits: &Limits,
-        files: GrantedFiles,
-        reach: Arc<Reach>,
-        tenant: &Tenant,
-    ) -> Host {
+    pub(super) fn new(limits: &Limits, grants: Arc<Grants>, tenant: &Tenant) -> Host {
         let output = Output::default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
@@ -58,11 +54,11 @@ impl Host {
             wasi: None,
             table,
             http: WasiHttpCtx::new(),
-            fetch: Fetch::new(reach, output.shared()),
+            fetch: Fetch::new(grants.outbound.clone(), output.shared()),
             output,
             memory: MemoryLimit::new(limits.memory, Taken::nothing(tenant.memory.clone())),
             frozen: (tenant.clock == Clock::Frozen).then(FrozenTime::default),
-            files,
+            grants,
             largest_file: limits.response,
         }
     }
@@ -114,14 +110,20 @@ impl WasiHttpView for Host {
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let ctx = self.wasi.get_or_insert_with(|| wasi(&self.output, self.frozen.as_ref()));
+        let ctx = self
+            .wasi
+            .get_or_insert_with(|| wasi(&self.output, self.frozen.as_ref(), &self.grants.env));
         WasiCtxView { ctx, table: &mut self.table }
     }
 }
 
-/// Clocks, random numbers, and the log in place of both output streams.
-fn wasi(output: &Output, frozen: Option<&FrozenTime>) -> WasiCtx {
+/// Clocks, random numbers, the granted environment, and the log in place of both
+/// output streams.
+fn wasi(output: &Output, frozen: Option<&FrozenTime>, env: &config::Values) -> WasiCtx {
     let mut wasi = WasiCtxBuilder::new();
+    env.iter().for_each(|(name, value)| {
+        wasi.env(name, value);
+    });
     wasi.stdout(output.clone()).stderr(output.clone()).max_random_size(RANDOM);
     if let Some(frozen) = frozen {
         wasi.wall_clock(frozen.clone()).monotonic_clock(frozen.clone());
@@ -143,6 +145,12 @@ pub(super) fn link(engine: &wasmtime::Engine, world: World) -> wasmtime::Result<
         p3::add_to_linker(&mut linker)?;
     }
     linker.instance("myweb:handler/files@0.1.0")?.func_wrap("read", read_file)?;
+    keyvalue::link(&mut linker, |host| keyvalue::View {
+        granted: &host.grants.keyvalue,
+        table: &mut host.table,
+    })?;
+    config::link(&mut linker, |host| &host.grants.config)?;
+    log::link(&mut linker, |host| host.output.log())?;
     Ok(linker)
 }
 
@@ -150,7 +158,7 @@ type FileRead = (Result<Vec<u8>, FilesError>,);
 
 fn read_file(store: StoreContextMut<'_, Host>, (path,): (String,)) -> wasmtime::Result<FileRead> {
     let host = store.data();
-    let bytes = host.files.read(&path, host.largest_file).map_err(|denied| match denied {
+    let bytes = host.grants.files.read(&path, host.largest_file).map_err(|denied| match denied {
         Denied::NotGranted => FilesError::NotGranted,
         Denied::NotFound => FilesError::NotFound,
         Denied::TooLarge => FilesError::TooLarge,

@@ -47,7 +47,7 @@ impl Instance {
             }
             World::Proxy | World::Service => (HANDED_OVER, HANDED_OVER),
         };
-        let mut host = Host::new(&app.limits, app.files.clone(), app.reach.clone(), &app.tenant);
+        let mut host = Host::new(&app.limits, app.grants.clone(), &app.tenant);
         host.start(request);
         let output = host.output.clone();
         let _logging = Logging::start(&output, app, route, request);

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
-use super::{Reader, origins, texts};
-use crate::config::origins::{Origins, app_name};
+use super::{Reader, texts};
+use crate::config::origins::app_name;
 use crate::config::pattern;
 use crate::config::plan::{NEVER_FRESH, RoutePlan, StaticPlan, Target};
 use crate::config::reader::{Item, Section};
@@ -92,19 +92,10 @@ impl Reader<'_> {
                 number.ok_or_else(|| "write 1 for fresh instances, or more".to_owned())
             })
         });
-        let grants = section.section("grants");
-        let (files, outbound) = match &grants {
-            Some(grants) => {
-                grants.only(schema::GRANTS);
-                (self.path(grants, "files"), origins(grants, "outbound"))
-            }
-            None => (None, Origins::default()),
-        };
         Target::App {
             path: self.path(section, "app").unwrap_or_default(),
             reuse: reuse.unwrap_or(1),
-            files,
-            outbound,
+            grants: self.grants(section),
         }
     }
 

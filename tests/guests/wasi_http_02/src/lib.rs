@@ -3,6 +3,7 @@
 
 mod faults;
 mod fetch;
+mod visits;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -63,6 +64,7 @@ impl Guest for Streams {
                 say(out, &format!("{calls}\n"));
             }
             "/seen" => say(out, &seen(&request)),
+            "/visits" => say(out, &visits::count()),
             "/echo" => echo(&request, out),
             "/count" => {
                 let body = request.consume().expect("a body that is taken once");

@@ -3,6 +3,7 @@
 
 mod faults;
 mod fetch;
+mod visits;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -64,6 +65,7 @@ impl wasip3::exports::http::handler::Guest for Streams {
             "/hello" => say("Hello, world!\n".to_owned()),
             "/calls" => say(format!("{}\n", CALLS.fetch_add(1, Ordering::Relaxed) + 1)),
             "/seen" => say(seen(&request)),
+            "/visits" => say(visits::count()),
             "/echo" => echo(request),
             "/count" => {
                 let (mut body, trailers) = consume(request);

@@ -20,6 +20,7 @@ mod keyvalue;
 mod limits;
 mod listeners;
 mod logs;
+mod outbound;
 mod outside;
 mod proxies;
 mod python;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::origin::Origin;
 use crate::support::{BINARY, Server, blocks, root};
 
 /// A folder with the manifest of the docs.
@@ -40,11 +41,16 @@ fn build(folder: &Path, code: &str) -> String {
 fn the_handler_of_the_docs_builds_outside_the_workspace_and_runs() {
     let folder = crate_of_the_docs();
     let rust = blocks("docs/handlers.md", "rust");
+    let origin = Origin::saying("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nrelay\n");
+    let grant = origin.grant();
+    let [relay] = &blocks("docs/http.md", "rust")[..] else { panic!("one example") };
+    let url = format!("/?url={grant}/items");
+    let relay = (relay, url.as_str(), "relay\n");
     for (code, path, said) in
-        [(&rust[0], "/?name=Ada", "Hello, Ada!\n"), (&rust[1], "/item/7", "item 7\n")]
+        [(&rust[0], "/?name=Ada", "Hello, Ada!\n"), (&rust[1], "/item/7", "item 7\n"), relay]
     {
         let app = build(folder.path(), code);
-        let server = Server::start_in(folder.path(), &["--app", &app]);
+        let server = Server::start_in(folder.path(), &["--app", &app, "--outbound", &grant]);
         assert_eq!(server.get(path).text(), said);
     }
     // In the same test: both would write the same component.

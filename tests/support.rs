@@ -1,5 +1,6 @@
 //! A server to test, and a client that hides nothing of what is sent.
 
+pub mod origin;
 pub mod process;
 pub mod scripts;
 pub mod tls;

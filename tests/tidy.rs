@@ -56,9 +56,12 @@ fn only_wasm_and_capability_name_wasmtime() {
 
 #[test]
 fn only_the_server_touches_sockets_and_hyper() {
-    only(&["server"], &["TcpStream", "TcpSocket", "hyper::server", "hyper_util"]);
+    let fetch = "capability/fetch/";
+    only(&["server", fetch], &["TcpStream", "TcpSocket", "UdpSocket", "hyper_util"]);
+    only(&["server"], &["hyper::server"]);
+    only(&[fetch], &["hyper::client"]);
     only(&["server", "app"], &["TcpListener"]);
-    only(&["server", "app", "request"], &["Incoming"]);
+    only(&["server", "app", "request", fetch], &["Incoming"]);
 }
 
 #[test]
@@ -76,6 +79,7 @@ fn the_pure_parts_are_pure() {
         "config/file/route.rs",
         "config/problem.rs",
         "config/flags.rs",
+        "config/origins.rs",
         "config/pattern.rs",
         "config/plan.rs",
         "config/reader.rs",

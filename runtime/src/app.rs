@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 use arc_swap::ArcSwap;
 use tokio_rustls::TlsAcceptor;
 
+use crate::capability::fetch::Client;
 use crate::capability::keyvalue::Stores;
 use crate::compress::Encoders;
 use crate::config::address::Address;
@@ -155,8 +156,13 @@ impl MyWeb {
             Library::new(engines, state.as_ref(), compiler, &limits, machine::room(&limits));
         let cache = Arc::new(FileCache::new(limits.file_cache));
         let memory = Arc::new(Budget::new(machine::server_memory(&limits)));
+        let client = Client::new(plan.outbound_ca.as_deref());
+        let client = client.or_else(|why| {
+            problems.push(Problem::of_all(format!("outbound-ca: {why}")));
+            Client::new(None).map_err(StartError::Engine)
+        })?;
         let (encoders, stores) = (Encoders::default(), Stores::default());
-        let common = Common { cache, encoders, stores, memory };
+        let common = Common { cache, client, encoders, stores, memory };
         let loaded = match site::load(&plan, &library, &logs, &common, eager, None) {
             Ok(loaded) if problems.is_empty() => loaded,
             loaded => {
@@ -164,6 +170,7 @@ impl MyWeb {
                 return Err(StartError::Config(Problem::in_order(problems)));
             }
         };
+        loaded.site.install();
         library.serve();
         let site = ArcSwap::from_pointee(loaded.site);
         let certificates = Arc::new(ArcSwap::from_pointee(loaded.certificates));
@@ -236,6 +243,7 @@ impl Bound {
     /// Answers requests until `stop` is ready, then lets running ones end within
     /// the drain limit, and stops what outlasts it.
     pub async fn serve(self, stop: impl Future<Output = Stop>) {
+        self.shared.common.client.start(tokio::runtime::Handle::current());
         upgrade::say_serving(self.listeners.parent());
         self.shared.common.stores.open();
         let _watching = self.shared.source.watch().then(|| watch::start(&self.shared));
@@ -289,6 +297,7 @@ impl Shared {
         let loaded = loaded.map_err(|all| StartError::Config(Problem::in_order(all)))?;
         self.certificates.store(Arc::new(loaded.certificates));
         let site = Arc::new(loaded.site);
+        site.install();
         self.site.store(site.clone());
         for gone in before.tenants.iter().map(|site| &site.tenant) {
             if !site.tenants.iter().any(|site| site.tenant.name == gone.name) {

@@ -97,6 +97,13 @@ struct Serve {
     /// Let the apps read and send the files in DIR.
     #[arg(long, value_name = "DIR", env = "MYWEB_FILES")]
     files: Option<PathBuf>,
+    /// Let the apps send requests to this origin: https://api.example.com,
+    /// https://*.example.com, http://10.0.0.5:8080. Repeatable.
+    #[arg(long = "outbound", value_name = "ORIGIN")]
+    origins: Vec<String>,
+    /// Trust these authorities, beside the system's, when apps send requests.
+    #[arg(long, value_name = "FILE", env = "MYWEB_OUTBOUND_CA")]
+    outbound_ca: Option<PathBuf>,
     /// Let the apps open a bucket of key-value data. Repeatable.
     #[arg(long, value_name = "BUCKET", env = "MYWEB_KEYVALUE", value_delimiter = ',',
           value_parser = bucket_name)]
@@ -104,7 +111,7 @@ struct Serve {
     /// Serve the tenants of a configuration file. ./myweb.toml is found by itself
     /// when nothing else is said.
     #[arg(long, value_name = "FILE", env = "MYWEB_CONFIG",
-          conflicts_with_all = ["apps", "wsgi", "asgi", "handlers", "statics", "files", "keyvalue",
+          conflicts_with_all = ["apps", "wsgi", "asgi", "handlers", "statics", "files", "origins", "keyvalue",
                                 "reuse"])]
     config: Option<PathBuf>,
     /// Listen here, or at unix:PATH, or where systemd says; port 0 picks a free one
@@ -235,7 +242,8 @@ impl Serve {
     /// A file, with what flags and variables set over it.
     fn file(self, path: PathBuf, limits: Vec<(&'static str, String)>) -> Source {
         let self_signed = self.tls == Some(TlsSource::SelfSigned);
-        let overrides = Overrides { listen: self.addr, self_signed, state: self.state, limits };
+        let (listen, outbound_ca, state) = (self.addr, self.outbound_ca, self.state);
+        let overrides = Overrides { listen, self_signed, outbound_ca, state, limits };
         Source::File { path, overrides, watch: self.watch }
     }
 
@@ -262,6 +270,8 @@ impl Serve {
             handlers: self.handlers,
             statics: self.statics,
             files: self.files,
+            outbound: self.origins,
+            outbound_ca: self.outbound_ca,
             keyvalue: self.keyvalue,
             reuse: self.reuse,
             watch: self.watch,

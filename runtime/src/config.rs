@@ -4,6 +4,7 @@ pub(crate) mod address;
 mod file;
 mod flags;
 mod networks;
+pub(crate) mod origins;
 mod pattern;
 pub(crate) mod plan;
 pub(crate) mod problem;

@@ -52,6 +52,14 @@ pub struct Limits {
     pub uri: usize,
     /// The number of a request's headers. More: 431.
     pub header_count: usize,
+    /// Requests that an app sends while it serves one. More: an error of
+    /// `wasi:http`, `connection-limit-reached`.
+    pub outbound: usize,
+    /// Those of them at the same time. More wait.
+    pub outbound_concurrency: usize,
+    /// The time for one of them, to the end of its answer. Longer: an error of
+    /// `wasi:http`, a timeout.
+    pub outbound_time: Duration,
     /// The time for a request's headers to arrive. Slower: closed.
     pub header_time: Duration,
     /// How long a connection may be idle between two requests. Longer: closed.
@@ -112,6 +120,9 @@ impl Default for Limits {
             headers: 64 << 10,
             uri: 8 << 10,
             header_count: 100,
+            outbound: 32,
+            outbound_concurrency: 6,
+            outbound_time: Duration::from_secs(10),
             header_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(60),
             handshake_time: Duration::from_secs(5),

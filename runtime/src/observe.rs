@@ -27,6 +27,7 @@ pub(crate) struct Spent {
     log_dropped: AtomicUsize,
     received: AtomicU64,
     loading_us: AtomicU64,
+    outbound: AtomicUsize,
 }
 
 impl Spent {
@@ -53,6 +54,11 @@ impl Spent {
     /// How long it waited until its app was loaded.
     pub(crate) fn loading(&self) -> Duration {
         Duration::from_micros(self.loading_us.load(Relaxed))
+    }
+
+    /// One more request was sent for it.
+    pub(crate) fn add_outbound(&self) {
+        self.outbound.fetch_add(1, Relaxed);
     }
 
     /// So much more of the request's body has been read, in bytes.
@@ -132,6 +138,19 @@ impl Visit {
             status: StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::BAD_REQUEST),
             bytes_out: 0,
         })
+    }
+
+    /// A request of one of a tenant's apps to another.
+    pub(crate) fn of_app(
+        request: &Arc<Request>,
+        tenant: &Arc<Tenant>,
+        route: &Arc<str>,
+    ) -> Box<Visit> {
+        let mut visit = Visit::start(request.id, None, request.remote);
+        visit.request = Some(request.clone());
+        visit.tenant = Some(tenant.clone());
+        visit.route = Some(route.clone());
+        visit
     }
 
     /// The request was not understood. This much of it was.

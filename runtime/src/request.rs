@@ -54,6 +54,8 @@ pub(crate) struct Request {
     pub(crate) remote: SocketAddr,
     /// Whether the client's connection is encrypted.
     pub(crate) secure: bool,
+    /// How many apps called each other for it.
+    pub(crate) depth: u8,
     pub(crate) spent: Spent,
 }
 
@@ -83,6 +85,35 @@ impl Request {
             path,
             remote: asking.remote,
             secure: asking.secure,
+            depth: 0,
+            spent: Spent::default(),
+        }))
+    }
+
+    /// A request of an app to another one of its tenant, made for `caller`: the
+    /// same one in the logs.
+    ///
+    /// # Errors
+    /// Its path is none that a client could ask for.
+    pub(crate) fn of_app(
+        head: http::request::Parts,
+        caller: &Request,
+        host: String,
+        port: u16,
+    ) -> Result<Arc<Request>, Refusal> {
+        check_target(&head.method, &head.uri)?;
+        Ok(Arc::new(Request {
+            id: caller.id,
+            path: decode_path(head.uri.path())?,
+            method: head.method,
+            uri: head.uri,
+            version: Version::HTTP_11,
+            headers: head.headers,
+            host,
+            port,
+            remote: caller.remote,
+            secure: false,
+            depth: caller.depth + 1,
             spent: Spent::default(),
         }))
     }
@@ -211,7 +242,7 @@ fn host_and_port(
 }
 
 /// The name in lower case and without a dot at the end, and the port.
-fn split_host(host: &str, default: u16) -> Option<(String, u16)> {
+pub(crate) fn split_host(host: &str, default: u16) -> Option<(String, u16)> {
     if host.is_empty() {
         return Some((String::new(), default));
     }

@@ -8,6 +8,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use http::Method;
+
+use crate::body::Observed;
 use crate::capability::config::Values;
 use crate::capability::keyvalue::Place;
 use crate::config::plan::{GrantsPlan, NEVER_FRESH};
@@ -20,7 +23,7 @@ use crate::observe::{AccessLog, Visit};
 use crate::peer::Peer;
 use crate::redirect::Transport;
 use crate::request::{Payload, Request};
-use crate::respond::{Asked, ErrorPages, Response, refuse};
+use crate::respond::{Asked, ErrorPages, Response, refuse, without_body};
 use crate::router::{Found, Miss, Router};
 use crate::tenant::Tenant;
 use crate::wasm::{Mounted, Source, Stamp};
@@ -43,6 +46,8 @@ pub(crate) struct TenantSite {
     /// Static files that are looked up before the routes.
     front: Option<Files>,
     router: Router<Arc<Route>>,
+    /// The apps that the tenant's other apps may call, by name.
+    named: HashMap<String, Arc<Route>>,
     error_pages: ErrorPages,
     transport: Transport,
     /// Its hosts, and each route with what answers it, for people.
@@ -86,6 +91,11 @@ pub(crate) struct Run {
 }
 
 impl Site {
+    /// It is the one that is served from now on.
+    pub(crate) fn install(&self) {
+        self.tenants.iter().for_each(|site| site.tenant.set_site(site));
+    }
+
     /// Answers a request, or finds the app that does.
     pub(crate) fn answer(
         &self,
@@ -183,6 +193,31 @@ impl Run {
         let answer = route.of_app(&app, request, payload, found, &site.tenant).await;
         let answer = site.of_route(&route, answer, asked, visit);
         site.transport.with_hsts(answer, request)
+    }
+}
+
+impl TenantSite {
+    /// Answers a request of another app of the tenant; `None` if none has the
+    /// name. The app is mounted at `/`.
+    pub(crate) async fn call(
+        &self,
+        name: &str,
+        request: &Arc<Request>,
+        payload: Payload,
+    ) -> Option<http::Response<Observed>> {
+        let route = self.named.get(name)?;
+        let Handler::App(app) = &route.handler else { return None };
+        let mut visit = Visit::of_app(request, &self.tenant, &route.name);
+        let asked = Asked::of(&request.headers);
+        let answer = match request.check_size(&self.tenant.limits) {
+            Ok(()) => route.of_app(app, request, payload, Found::default(), &self.tenant).await,
+            Err(refusal) => Err(refusal),
+        };
+        let answer = self.of_route(route, answer, &asked, &visit);
+        let head = request.method == Method::HEAD;
+        let answer = if head { without_body(answer) } else { answer };
+        visit.answered(answer.status());
+        Some(answer.map(|body| Observed::new(body, visit)))
     }
 }
 

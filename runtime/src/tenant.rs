@@ -7,14 +7,17 @@ mod places;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
 
 use crate::config::plan::{Clock, TenantPlan};
 use crate::error::Refusal;
 use crate::limits::Limits;
 use crate::limits::rate::{Buckets, Flow};
 use crate::observe::{Sink, Spent, Totals};
+use crate::site::TenantSite;
 pub(crate) use budget::{Bound, Budget, Lack, Reserve, Taken, oldest};
 use debt::Debt;
 use places::Places;
@@ -46,12 +49,23 @@ pub(crate) struct Running {
     pub(crate) short: AtomicUsize,
     /// Its instances that wait for their next request.
     pub(crate) idle: AtomicUsize,
+    /// Places for its apps' connections to other servers.
+    pub(crate) connections: Arc<Semaphore>,
+    /// Places for the names that are looked up for them.
+    pub(crate) lookups: Arc<Semaphore>,
+    /// Its routes of now, for calls between its apps.
+    site: Mutex<Weak<TenantSite>>,
     places: Places,
     buckets: Mutex<Buckets>,
     logged: Mutex<Flow>,
     debt: Debt,
     since: Instant,
 }
+
+/// Connections of a tenant's apps to other servers, and names that are looked up
+/// for them at the same time.
+const CONNECTIONS: usize = 256;
+const LOOKUPS: usize = 8;
 
 /// Held by what runs, until it is gone: a guest whose client has left may have
 /// to be stopped first.
@@ -68,6 +82,9 @@ impl Tenant {
             in_background: AtomicUsize::new(0),
             short: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
+            connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            site: Mutex::default(),
             places: Places::new(plan.limits.concurrency),
             buckets: Mutex::default(),
             logged: Mutex::default(),
@@ -110,6 +127,17 @@ impl Tenant {
     pub(crate) fn take_effect(&self) {
         self.memory.resize(self.limits.tenant_memory);
         self.running.places.resize(self.limits.concurrency);
+    }
+
+    /// Its routes, as long as they are served.
+    pub(crate) fn site(&self) -> Option<Arc<TenantSite>> {
+        self.running.site.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    /// It has these routes from now on.
+    pub(crate) fn set_site(&self, site: &Arc<TenantSite>) {
+        let mut current = self.running.site.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::downgrade(site);
     }
 
     /// One of its guests kept a thread that serves connections for so long.

@@ -40,6 +40,7 @@ use clock::EpochClock;
 pub(crate) use compile::Compiler;
 pub use compile::{Compilation, REFUSED, compile, this_program};
 pub(crate) use component::Component;
+pub(crate) use convert::{check_trailers, is_hop_by_hop};
 use host::Host;
 pub(crate) use library::Library;
 pub(crate) use mounted::Mounted;

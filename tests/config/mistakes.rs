@@ -99,7 +99,14 @@ fn unknown_keys_are_told_at_every_level_with_what_was_meant() {
         (app("metods = [\"GET\"]"), "route[0].metods: an unknown key; did you mean methods?"),
         (app("hosts = [\"a\"]"), "it belongs in a [[tenant]]"),
         (app("grants = { file = \"html\" }"), "grants.file: an unknown key; did you mean files?"),
-        (app("grants = { outbound = [] }"), "grants.outbound: an unknown key"),
+        (
+            app("grants = { outbond = [] }"),
+            "grants.outbond: an unknown key; did you mean outbound?",
+        ),
+        (
+            app("grants = { outbound = [\"api.example.com\"] }"),
+            "grants.outbound[0] = \"api.example.com\": write an origin, https://api.example.com",
+        ),
         (
             app("limits = { cpus = \"1s\" }"),
             "route[0].limits.cpus: an unknown key; did you mean cpu?",

@@ -231,15 +231,32 @@ fn requests_of_guests_are_denied_however_they_are_made() {
     for guest in GUESTS {
         let server = server(guest, &[]);
         Victim::of(&server).beside(2, || {
-            for target in ["/fetch", "/fetch-zero-timeouts"] {
-                let said = server.get(target);
+            for query in ["", "&connect=0&first=0&between=0"] {
+                let said = server.get(&format!("/fetch?to=127.0.0.1:1{query}"));
                 assert!(said.text().contains("HttpRequestDenied"), "{guest}: {}", said.text());
             }
-            assert_eq!(server.get("/fetch-long").status, 200, "{guest}");
+            assert_eq!(server.get("/fetch-long?length=100000&to=a.example").status, 200, "{guest}");
         });
         let held = server.get("/fetch-bodies");
         let held: usize = held.text().trim_end().parse().expect("bytes");
         assert!(held < 1 << 20, "{guest}: {held} bytes of bodies that nobody takes");
+    }
+}
+
+/// CVE-2026-27572, GHSA-q554, GHSA-6fr9: fields and maps of them without number.
+#[test]
+fn b3_fields_of_requests_without_number_end_in_a_trap() {
+    for guest in GUESTS {
+        let server = server(guest, &[]);
+        Victim::of(&server).beside(2, || {
+            for kind in ["one", "maps"] {
+                for count in [33_000, 100_000] {
+                    let said = server.get(&format!("/fetch-fields?kind={kind}&count={count}"));
+                    let refused = said.status == 500 || !said.text().contains("all");
+                    assert!(refused, "{guest} {kind}: {} {}", said.status, said.text());
+                }
+            }
+        });
     }
 }
 

@@ -24,6 +24,7 @@
 //! | fail | [`Error`], with `?` |
 //! | answer many paths from one component | [`Router`] |
 //! | send or read granted files | [`files`] |
+//! | ask other servers, and other apps | [`http`] |
 //! | keep data | [`keyvalue`] |
 //! | read the configuration | [`config`] |
 //! | write to the log | [`log`] |
@@ -32,6 +33,7 @@ pub mod config;
 mod env;
 mod error;
 pub mod files;
+pub mod http;
 mod into_response;
 pub mod keyvalue;
 pub mod log;

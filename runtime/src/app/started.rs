@@ -1,5 +1,7 @@
 //! What only a restart changes, and what a reload may not.
 
+use std::path::PathBuf;
+
 use crate::config::Plan;
 use crate::config::address::Address;
 use crate::config::plan::Proxies;
@@ -11,12 +13,14 @@ pub(crate) struct Started {
     limits: Limits,
     listen: Vec<Address>,
     pub(crate) proxies: Proxies,
+    outbound_ca: Option<PathBuf>,
 }
 
 impl Started {
     pub(super) fn with(plan: &Plan) -> Started {
         let (limits, listen) = (plan.limits.clone(), plan.listen.clone());
-        Started { limits, listen, proxies: plan.proxies.clone() }
+        let outbound_ca = plan.outbound_ca.clone();
+        Started { limits, listen, proxies: plan.proxies.clone(), outbound_ca }
     }
 
     /// What a plan has otherwise, a sentence each.
@@ -29,7 +33,9 @@ impl Started {
         let listen = (self.listen != plan.listen).then(|| "listen has changed".to_owned());
         let proxies = (self.proxies != plan.proxies)
             .then(|| "trusted-proxies or proxy-protocol have changed".to_owned());
-        let all = limits.chain(listen).chain(proxies);
+        let outbound =
+            (self.outbound_ca != plan.outbound_ca).then(|| "outbound-ca has changed".to_owned());
+        let all = limits.chain(listen).chain(proxies).chain(outbound);
         all.map(|what| what + "; restart the server, or change it back").collect()
     }
 }

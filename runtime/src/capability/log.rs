@@ -1,7 +1,7 @@
 //! What a request writes to its standard output and error.
 
 use std::fmt::Write;
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use wasmtime::component::{ComponentType, Lift, Linker};
 
@@ -18,6 +18,9 @@ pub(crate) struct Log {
     left: usize,
     dropped: usize,
 }
+
+/// A log that a guest's streams and the server's own words to it share.
+pub(crate) type SharedLog = Arc<Mutex<Log>>;
 
 /// Whose lines they are.
 struct Source {
@@ -67,6 +70,15 @@ impl Log {
         }
         // Nobody looks at what is over the quota: a flood costs no time.
         self.dropped += rest.len();
+    }
+
+    /// A line of the server's own to the guest's author, within the quota.
+    pub(crate) fn note(&mut self, text: &str) {
+        if !self.line.is_empty() {
+            self.end_line();
+        }
+        self.write(text.as_bytes());
+        self.write(b"\n");
     }
 
     /// Ends the log of a request: the last line, and what was dropped, in bytes.

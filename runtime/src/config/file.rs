@@ -30,6 +30,8 @@ pub struct Overrides {
     pub listen: Option<String>,
     /// Whether hosts without a certificate get one that the server makes.
     pub self_signed: bool,
+    /// In place of `outbound-ca`.
+    pub outbound_ca: Option<PathBuf>,
     /// In place of `state`.
     pub state: Option<PathBuf>,
     /// Values of limits, by their key below `[limits]`, over those of the
@@ -119,8 +121,20 @@ impl Reader<'_> {
             forwarded: networks(file, "trusted-proxies"),
         };
         let self_signed = overrides.self_signed;
+        let outbound_ca = overrides.outbound_ca.clone();
+        let outbound_ca = outbound_ca.or_else(|| self.path(file, "outbound-ca"));
         let set = self.set.take();
-        let plan = Plan { listen, self_signed, proxies, access_log, state, limits, set, tenants };
+        let plan = Plan {
+            listen,
+            self_signed,
+            proxies,
+            access_log,
+            state,
+            outbound_ca,
+            limits,
+            set,
+            tenants,
+        };
         if plan.lacks_certificates() {
             file.wrong(
                 "listen has an https:// address, and no tenant has a certificate; \

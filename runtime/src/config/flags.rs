@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use http::HeaderMap;
 
 use super::address::Address;
+use super::origins::{Origins, app_name};
 use super::plan::{
-    Clock, GrantsPlan, NEVER_FRESH, Origins, Plan, Proxies, RoutePlan, STATE, StaticPlan,
+    Clock, GrantsPlan, NEVER_FRESH, Plan, Proxies, RouteOrigins, RoutePlan, STATE, StaticPlan,
     StorePlan, Target, TenantPlan, TlsPlan,
 };
 use super::problem::Origin;
@@ -37,6 +38,11 @@ pub struct Config {
     pub statics: Vec<Mount>,
     /// The files that the apps may read and send.
     pub files: Option<PathBuf>,
+    /// Origins that the apps may send requests to, and networks that may be
+    /// dialled: `https://api.example.com`, `10.0.0.0/8`.
+    pub outbound: Vec<String>,
+    /// A PEM file of authorities that those requests trust beside the system's.
+    pub outbound_ca: Option<PathBuf>,
     /// The buckets of key-value data that the apps may open.
     pub keyvalue: Vec<String>,
     /// Requests that one instance serves, one after the other; 1 is fresh. If
@@ -61,6 +67,8 @@ impl Default for Config {
             handlers: None,
             statics: Vec::new(),
             files: None,
+            outbound: Vec::new(),
+            outbound_ca: None,
             keyvalue: Vec::new(),
             reuse: None,
             watch: false,
@@ -112,8 +120,15 @@ pub(super) fn resolve(
 ) -> Result<Plan, StartError> {
     let mut mounts: Vec<Mounted> = Vec::new();
     let mut problems = Vec::new();
+    let mut outbound = Origins::default();
+    for text in &config.outbound {
+        if let Err(why) = outbound.add(text) {
+            problems.push(format!("--outbound {text}: {why}"));
+        }
+    }
     let grants = GrantsPlan {
         files: config.files.clone(),
+        outbound,
         keyvalue: config.keyvalue.iter().cloned().collect(),
         ..GrantsPlan::default()
     };
@@ -172,8 +187,9 @@ fn listen(config: &Config) -> Result<Address, String> {
 }
 
 fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<PathBuf>) -> Plan {
-    let route = |pattern, target: &Target, origin: &str| RoutePlan {
+    let route = |pattern, target: &Target, origin: &str, name| RoutePlan {
         pattern,
+        name,
         methods: None,
         limits: config.limits.clone(),
         target: target.clone(),
@@ -181,7 +197,7 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
         cache_control: NEVER_FRESH,
         compress: true,
         etag: false,
-        origins: Origins {
+        origins: RouteOrigins {
             route: Origin::flag(origin),
             target: Origin::flag(origin),
             files: Origin::flag("--files"),
@@ -191,9 +207,12 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
     let mut routes = Vec::new();
     for (prefix, target, flag) in &mounts {
         if !prefix.is_empty() {
-            routes.push(route(prefix.clone(), target, flag));
+            routes.push(route(prefix.clone(), target, flag, None));
         }
-        routes.push(route(format!("{prefix}/*"), target, flag));
+        // A handler of a directory has its name for the others, too.
+        let name = prefix.strip_prefix('/').filter(|_| *flag == "--handlers");
+        let name = name.and_then(|name| app_name(name).ok());
+        routes.push(route(format!("{prefix}/*"), target, flag, name));
     }
     let tenant = TenantPlan {
         name: TENANT.to_owned(),
@@ -223,6 +242,7 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
         proxies: Proxies::default(),
         access_log: None,
         state: config.state.clone(),
+        outbound_ca: config.outbound_ca.clone(),
         limits: config.limits.clone(),
         set: Vec::new(),
         tenants: vec![tenant],

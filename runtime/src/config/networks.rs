@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Addresses of peers: `10.0.0.0/8`, `::1`, and `unix` for those of sockets of
 /// the file system.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Networks {
     networks: Vec<(IpAddr, u8)>,
     unix: bool,

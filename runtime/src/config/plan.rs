@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::address::Address;
 use super::networks::Networks;
+use super::origins::Origins;
 use super::problem::{Origin, Problem};
 use crate::hosts::HostPattern;
 use crate::limits::Limits;
@@ -23,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) access_log: Option<AccessLog>,
     /// Where compiled components are kept, if it is said.
     pub(crate) state: Option<PathBuf>,
+    /// A PEM file of authorities that requests of apps trust beside the system's.
+    pub(crate) outbound_ca: Option<PathBuf>,
     /// The limits of the server itself.
     pub(crate) limits: Limits,
     /// Where limits were set that are numbers or sizes.
@@ -113,6 +116,8 @@ pub(crate) const NEVER_FRESH: HeaderValue = HeaderValue::from_static("max-age=0"
 #[derive(Debug)]
 pub(crate) struct RoutePlan {
     pub(crate) pattern: String,
+    /// What other apps of the tenant call it: `http://NAME.internal`.
+    pub(crate) name: Option<String>,
     /// None: any method.
     pub(crate) methods: Option<Vec<Method>>,
     pub(crate) limits: Limits,
@@ -125,12 +130,12 @@ pub(crate) struct RoutePlan {
     pub(crate) compress: bool,
     /// Whether an app's answers get an etag, and 304 where the client has them.
     pub(crate) etag: bool,
-    pub(crate) origins: Origins,
+    pub(crate) origins: RouteOrigins,
 }
 
 /// Where the parts of a route were said, for messages.
 #[derive(Clone, Debug)]
-pub(crate) struct Origins {
+pub(crate) struct RouteOrigins {
     pub(crate) route: Origin,
     pub(crate) target: Origin,
     pub(crate) files: Origin,
@@ -165,6 +170,8 @@ pub(crate) enum StorePlan {
 pub(crate) struct GrantsPlan {
     /// A directory that it may read and send.
     pub(crate) files: Option<PathBuf>,
+    /// Where it may send requests.
+    pub(crate) outbound: Origins,
     /// Buckets of key-value data.
     pub(crate) keyvalue: BTreeSet<String>,
     /// Its configuration.

@@ -58,6 +58,11 @@ pub(super) const FILE: &[Key] = &[
     ),
     key("access-log", Kind::Table(ACCESS_LOG), "where each request is written down"),
     key(
+        "outbound-ca",
+        Kind::Text,
+        "a PEM file of authorities that requests of apps trust beside the system's",
+    ),
+    key(
         "limits",
         Kind::Limits(Scope::Server),
         "limits of the server, and defaults of every tenant",
@@ -115,6 +120,7 @@ pub(super) const ROUTE: &[Key] = &[
     key("path", Kind::Text, "/a, /a/:name for any one segment, /a/* for all below"),
     key("methods", Kind::Texts, "methods that it answers; any if left out"),
     key("app", Kind::Text, "a component, relative to this file"),
+    key("name", Kind::Text, "what the tenant's apps call the app: http://NAME.internal"),
     key("reuse", Kind::Number, "requests that one instance serves; 1 is fresh, the default"),
     key("grants", Kind::Table(GRANTS), "what the app may reach"),
     key(
@@ -144,6 +150,12 @@ pub(super) const ROUTE: &[Key] = &[
 
 pub(super) const GRANTS: &[Key] = &[
     key("files", Kind::Text, "a directory that the app may read and send"),
+    key(
+        "outbound",
+        Kind::Texts,
+        "origins that the app may send requests to: https://api.example.com, https://*.example.com, \
+         http://10.0.0.5:8080, http://NAME.internal; or networks that may be dialled: 10.0.0.0/8",
+    ),
     key("keyvalue", Kind::Texts, "buckets of key-value data that the app may open"),
     key("config", Kind::Values, "the app's configuration, by wasi:config"),
     key("env", Kind::Values, "the app's environment variables"),

@@ -76,6 +76,9 @@ keys! {
     "headers" "max-headers" "MYWEB_MAX_HEADERS" Tenant "all headers of a request (then 431)" |l| Field::Size(&mut l.headers);
     "uri" "max-uri" "MYWEB_MAX_URI" Tenant "a request's target (then 414)" |l| Field::Size(&mut l.uri);
     "header-count" "max-header-count" "MYWEB_MAX_HEADER_COUNT" Server "the number of a request's headers (then 431)" |l| Field::Count(&mut l.header_count, 1, 10_000);
+    "outbound" "max-outbound" "MYWEB_MAX_OUTBOUND" Route "requests that an app sends while it serves one (then an error)" |l| Field::Count(&mut l.outbound, 0, 1_000_000);
+    "outbound-concurrency" "max-outbound-concurrency" "MYWEB_MAX_OUTBOUND_CONCURRENCY" Route "those of them at the same time; more wait" |l| Field::Count(&mut l.outbound_concurrency, 1, 10_000);
+    "outbound-time" "max-outbound-time" "MYWEB_MAX_OUTBOUND_TIME" Route "time for one of them, to the end of its answer (then an error)" |l| Field::Time(&mut l.outbound_time);
     "header-time" "max-header-time" "MYWEB_MAX_HEADER_TIME" Server "time for a request's headers (then closed)" |l| Field::Time(&mut l.header_time);
     "idle-time" "max-idle-time" "MYWEB_MAX_IDLE_TIME" Server "time between two requests of a connection (then closed)" |l| Field::Time(&mut l.idle_time);
     "handshake-time" "max-handshake-time" "MYWEB_MAX_HANDSHAKE_TIME" Server "time for the handshake of TLS (then closed)" |l| Field::Time(&mut l.handshake_time);
@@ -201,7 +204,8 @@ mod tests {
                 assert!(key.set(&mut Limits::default(), text).is_err(), "{} {text}", key.name);
             }
             let zero = key.set(&mut Limits::default(), "0");
-            assert_eq!(zero.is_ok(), key.name == "queue", "{}", key.name);
+            let may_be_zero = ["queue", "outbound"].contains(&key.name);
+            assert_eq!(zero.is_ok(), may_be_zero, "{}", key.name);
         }
     }
 }

@@ -1,11 +1,16 @@
 //! A request's body before it is read, and how it is read whole.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -16,11 +21,53 @@ use crate::server::GRACE;
 use crate::tenant::Taken;
 
 /// A request's body, not yet read.
-pub(crate) struct Payload(Incoming);
+pub(crate) struct Payload(Arriving);
+
+/// A body that arrives.
+pub(super) enum Arriving {
+    /// From a client.
+    Client(Incoming),
+    /// From another app of the tenant.
+    App(UnsyncBoxBody<Bytes, io::Error>),
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self.get_mut() {
+            Arriving::Client(body) => Pin::new(body).poll_frame(cx).map_err(io::Error::other),
+            Arriving::App(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Arriving::Client(body) => body.is_end_stream(),
+            Arriving::App(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Arriving::Client(body) => body.size_hint(),
+            Arriving::App(body) => body.size_hint(),
+        }
+    }
+}
 
 impl Payload {
     pub(crate) fn new(body: Incoming) -> Payload {
-        Payload(body)
+        Payload(Arriving::Client(body))
+    }
+
+    /// The body of a request of another app of the tenant.
+    pub(crate) fn of_app(body: UnsyncBoxBody<Bytes, io::Error>) -> Payload {
+        Payload(Arriving::App(body))
     }
 
     /// Reads the body whole. What is read so far counts as `memory`.
@@ -66,7 +113,7 @@ async fn within<T>(
 
 /// All pieces as one; a body in one piece is not copied.
 async fn collect(
-    mut body: Incoming,
+    mut body: Arriving,
     limits: &Limits,
     memory: &mut Taken,
 ) -> Result<Bytes, Refusal> {

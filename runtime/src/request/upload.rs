@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::Request;
+use super::payload::Arriving;
 use crate::error::Refusal;
 use crate::limits::Limits;
 use crate::server::GRACE;
 
 /// A body that is read while it arrives. What is not read stays with the client.
 pub(crate) struct Upload {
-    body: Incoming,
+    body: Arriving,
     /// Told what was read.
     request: Arc<Request>,
     had: usize,
@@ -42,7 +42,7 @@ struct Pace {
 
 impl Upload {
     pub(super) fn new(
-        body: Incoming,
+        body: Arriving,
         limits: &Limits,
         request: Arc<Request>,
     ) -> (Upload, oneshot::Receiver<Refusal>) {

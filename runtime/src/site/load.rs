@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{AppKey, Shown, Site, TenantSite};
+use crate::capability::fetch::Client;
 use crate::capability::keyvalue::Stores;
 use crate::compress::Encoders;
 use crate::config::address::Address;
@@ -30,6 +31,7 @@ use grants::OfTenant;
 
 /// What all tenants share, as long as the server runs.
 pub(crate) struct Common {
+    pub(crate) client: Arc<Client>,
     pub(crate) cache: Arc<FileCache>,
     pub(crate) encoders: Encoders,
     pub(crate) stores: Stores,
@@ -132,6 +134,7 @@ impl Loader<'_> {
         let tenant = self.owner(plan);
         let keyvalue = self.keyvalue(plan, &tenant);
         let mut router = Router::new();
+        let mut named = HashMap::new();
         let mut limits: Vec<Arc<Limits>> = vec![tenant.limits.clone()];
         for route in &plan.routes {
             let Some(handler) = self.handler(route, &tenant, &keyvalue) else { continue };
@@ -149,7 +152,9 @@ impl Loader<'_> {
                 encoders: route.compress.then(|| self.shared.encoders.clone()),
                 etag: route.etag,
             };
-            router.add(&route.pattern, route.methods.clone(), Arc::new(target));
+            let target = Arc::new(target);
+            named.extend(route.name.clone().map(|name| (name, target.clone())));
+            router.add(&route.pattern, route.methods.clone(), target);
         }
         let front = plan.front.clone().map(StaticPlan::new);
         let front = front.and_then(|plan| self.files(&plan, true, &Origin::default()));
@@ -160,7 +165,7 @@ impl Loader<'_> {
             }
             None => Transport::default(),
         };
-        TenantSite { tenant, front, router, error_pages, transport, shown: shown(plan) }
+        TenantSite { tenant, front, router, named, error_pages, transport, shown: shown(plan) }
     }
 
     /// The certificate of each host that has one.
@@ -223,7 +228,9 @@ impl Loader<'_> {
             }
             Target::App { path, reuse, grants } => {
                 let source = self.sources.get(path)?.clone();
-                let granted = Arc::new(self.grants(grants, keyvalue, &route.origins)?);
+                let limits = Arc::new(route.limits.clone());
+                let granted = self.grants(grants, keyvalue, (tenant, &limits), &route.origins)?;
+                let granted = Arc::new(granted);
                 let key = AppKey {
                     path: path.clone(),
                     stamp: source.stamp,
@@ -237,7 +244,6 @@ impl Loader<'_> {
                 let before = self.before.and_then(|site| site.apps.get(&key));
                 let before = before.filter(|app| Arc::ptr_eq(&app.tenant, tenant)).cloned();
                 let app = self.apps.entry(key).or_insert_with(|| {
-                    let limits = Arc::new(route.limits.clone());
                     let (reuse, owner, of_app) = (*reuse, tenant.clone(), limits.clone());
                     let new = move |component| {
                         App::new(component, of_app.clone(), granted.clone(), reuse, owner.clone())

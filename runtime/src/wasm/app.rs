@@ -80,8 +80,9 @@ impl App {
         tokio::time::timeout(left, run).await.unwrap_or(Err(GuestError::WallExceeded(wall)))
     }
 
-    /// Runs one instance. It goes back to the pool only if all went well: a
-    /// store that trapped or was cancelled is never entered again.
+    /// Runs one instance. It goes back to the pool only if all went well and it
+    /// keeps nothing of the request: a store that trapped or was cancelled is
+    /// never entered again.
     async fn run(
         &self,
         request: &Arc<Request>,
@@ -91,7 +92,9 @@ impl App {
     ) -> Result<super::bindings::Answer, GuestError> {
         let mut instance = self.instance(request, &route).await?;
         let answer = instance.answer(request, body, found, self, &route).await?;
-        self.pool.put(instance);
+        if instance.store.data_mut().end() {
+            self.pool.put(instance);
+        }
         Ok(answer)
     }
 

@@ -142,7 +142,7 @@ fn check_fields(
     Ok(())
 }
 
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name) || name.as_str().starts_with("proxy-")
 }
 
@@ -186,7 +186,7 @@ fn announced(headers: &HeaderMap) -> Option<HeaderValue> {
 ///
 /// # Errors
 /// There are too many.
-pub(super) fn check_trailers(trailers: &mut HeaderMap) -> Result<(), GuestError> {
+pub(crate) fn check_trailers(trailers: &mut HeaderMap) -> Result<(), GuestError> {
     check_fields(trailers, is_no_trailer)
 }
 

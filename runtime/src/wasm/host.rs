@@ -7,7 +7,9 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::body::{HostIncomingBody, HostOutgoingBody, StreamContext};
-use wasmtime_wasi_http::p2::types::HostIncomingRequest;
+use wasmtime_wasi_http::p2::types::{
+    HostFutureIncomingResponse, HostIncomingRequest, HostIncomingResponse,
+};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p3};
 
 use super::bindings::FilesError;
@@ -45,14 +47,15 @@ pub(super) struct Host {
 impl Host {
     /// Nothing but clocks, random numbers, the log and what was granted.
     pub(super) fn new(limits: &Limits, grants: Arc<Grants>, tenant: &Tenant) -> Host {
+        let output = Output::default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         Host {
             wasi: None,
             table,
             http: WasiHttpCtx::new(),
-            fetch: Fetch::default(),
-            output: Output::default(),
+            fetch: Fetch::new(grants.outbound.clone(), output.shared()),
+            output,
             memory: MemoryLimit::new(limits.memory, &tenant.memory),
             frozen: (tenant.clock == Clock::Frozen).then(FrozenTime::default),
             grants,
@@ -63,13 +66,13 @@ impl Host {
     /// From now on this request is served.
     pub(super) fn start(&mut self, request: &Arc<Request>) {
         self.memory.start(request);
-        self.fetch.start();
+        self.fetch.start(request);
         if let Some(frozen) = &self.frozen {
             frozen.start();
         }
     }
 
-    /// A request of `wasi:http` was answered: what the guest did not finish of
+    /// A request was answered: what the guest did not finish of
     /// its bodies breaks off. False if it kept anything of the request: then it
     /// can serve no other.
     pub(super) fn end(&mut self) -> bool {
@@ -82,10 +85,20 @@ impl Host {
             }
             kept |= resource.is::<HostIncomingBody>()
                 || resource.is::<HostIncomingRequest>()
+                || resource.is::<HostFutureIncomingResponse>()
+                || resource.is::<HostIncomingResponse>()
                 || resource.is::<p3::Request>()
                 || resource.is::<p3::Response>();
         }
         !kept
+    }
+}
+
+impl Drop for Host {
+    /// SECURITY: bodies that the guest was writing close with the table. Whoever
+    /// sends them must know before that this is not their end.
+    fn drop(&mut self) {
+        self.fetch.end();
     }
 }
 

@@ -1,7 +1,7 @@
 //! A guest's standard output and error: lines in the log, within a quota.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,18 +10,22 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError};
 
 use super::app::App;
-use crate::capability::log::Log;
+use crate::capability::log::{Log, SharedLog};
 use crate::request::Request;
 
 /// A handle on the log of the request that an instance is serving. Both of an
 /// instance's streams write to it.
 #[derive(Clone, Default)]
-pub(super) struct Output(Arc<Mutex<Log>>);
+pub(super) struct Output(SharedLog);
 
 /// What a guest may write at once, in bytes.
 const PERMIT: usize = 64 << 10;
 
 impl Output {
+    pub(super) fn shared(&self) -> SharedLog {
+        self.0.clone()
+    }
+
     pub(super) fn log(&self) -> MutexGuard<'_, Log> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -43,6 +43,10 @@ pub(super) fn check_tenants(file: &Section<'_>, tenants: &[TenantPlan], instance
 pub(super) fn check_routes(tenant: &Section<'_>, routes: &[RoutePlan]) {
     let mut seen: HashMap<String, Vec<usize>> = HashMap::new();
     for (index, (route, section)) in routes.iter().zip(tenant.sections("route")).enumerate() {
+        // What is wrong with a path has been told.
+        if route.pattern.is_empty() {
+            continue;
+        }
         let same = seen.entry(pattern::shape(&route.pattern)).or_default();
         let overlapping = same.iter().filter_map(|index| routes.get(*index));
         if let Some(other) = overlapping.into_iter().find(|other| overlap(other, route)) {
@@ -54,6 +58,14 @@ pub(super) fn check_routes(tenant: &Section<'_>, routes: &[RoutePlan]) {
             ));
         }
         same.push(index);
+    }
+    let mut names: HashMap<&str, &Origin> = HashMap::new();
+    for (route, section) in routes.iter().zip(tenant.sections("route")) {
+        let Some(name) = &route.name else { continue };
+        if let Some(other) = names.insert(name, &route.origins.route) {
+            let at = other.at();
+            section.wrong(format!("the route at {at} is called {name:?} too; rename one"));
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Reader;
 use crate::config::bucket_name;
+use crate::config::origins::Origins;
 use crate::config::plan::{GrantsPlan, StorePlan, Value};
 use crate::config::reader::{Item, Section};
 use crate::config::schema;
@@ -16,6 +17,7 @@ impl Reader<'_> {
         let keyvalue = super::texts(&grants, "keyvalue", bucket_name).unwrap_or_default();
         GrantsPlan {
             files: self.path(&grants, "files"),
+            outbound: outbound(&grants),
             keyvalue: keyvalue.into_iter().collect(),
             config: self.values(&grants, "config", |_| Ok(())),
             env: self.values(&grants, "env", variable_name),
@@ -63,6 +65,15 @@ impl Reader<'_> {
             _ => item.wrong_secret(write),
         }
     }
+}
+
+/// The origins that are granted; none if there is no such key.
+fn outbound(grants: &Section<'_>) -> Origins {
+    let mut origins = Origins::default();
+    for item in grants.item("outbound").map(|item| item.list()).unwrap_or_default() {
+        item.text(|text| origins.add(text));
+    }
+    origins
 }
 
 fn variable_name(name: &str) -> Result<(), String> {

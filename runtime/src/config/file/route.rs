@@ -6,8 +6,9 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::{Reader, Standing, texts};
+use crate::config::origins::app_name;
 use crate::config::pattern;
-use crate::config::plan::{NEVER_FRESH, Origins, RoutePlan, StaticPlan, Target};
+use crate::config::plan::{NEVER_FRESH, RouteOrigins, RoutePlan, StaticPlan, Target};
 use crate::config::reader::{Item, Section};
 use crate::config::schema;
 use crate::limits::keys::Scope;
@@ -20,7 +21,7 @@ impl Reader<'_> {
         }
         let pattern = section.text("path", |text| pattern::check(text).map(|()| text.to_owned()));
         let methods = texts(section, "methods", method);
-        if methods.as_ref().is_some_and(Vec::is_empty) {
+        if super::is_empty(section, "methods") {
             section.wrong("methods is empty; leave it out for any method");
         }
         for (place, method) in methods.iter().flatten().enumerate() {
@@ -32,13 +33,13 @@ impl Reader<'_> {
         let kind =
             ["app", "static", "redirect"].into_iter().find(|kind| section.item(kind).is_some());
         let grants = section.item("grants").and(section.section("grants"));
-        let origins = Origins {
+        let origins = RouteOrigins {
             route: section.origin(),
             target: kind.map_or_else(|| section.origin(), |kind| section.origin_of(kind)),
             files: grants.map_or_else(|| section.origin(), |grants| grants.origin_of("files")),
             memory: standing.memory,
         };
-        let pattern = pattern.unwrap_or_else(|| "/*".to_owned());
+        let pattern = pattern.unwrap_or_default();
         RoutePlan {
             target: self.target(section, &pattern),
             headers: section
@@ -51,6 +52,7 @@ impl Reader<'_> {
             etag: flag(section, "etag").unwrap_or(false),
             limits: standing.limits,
             origins,
+            name: section.text("name", app_name),
             pattern,
             methods,
         }
@@ -59,6 +61,7 @@ impl Reader<'_> {
     fn target(&self, section: &Section<'_>, pattern: &str) -> Target {
         let of_others = [
             ("reuse", "app"),
+            ("name", "app"),
             ("grants", "app"),
             ("etag", "app"),
             ("index", "static"),
@@ -83,7 +86,7 @@ impl Reader<'_> {
         match kinds.as_slice() {
             ["app"] => self.app(section),
             ["static"] => {
-                if !pattern.ends_with("/*") {
+                if !pattern.is_empty() && !pattern.ends_with("/*") {
                     section.wrong("static files need a path that ends with /*");
                 }
                 self.files(section)
@@ -136,7 +139,7 @@ fn redirect(section: &Section<'_>, pattern: &str) -> Target {
         if !sound || HeaderValue::from_str(text).is_err() || text.contains(char::is_whitespace) {
             return Err("write an address: /new, or https://acme.example/new".to_owned());
         }
-        if text.ends_with("/*") && !pattern.ends_with("/*") {
+        if text.ends_with("/*") && !pattern.is_empty() && !pattern.ends_with("/*") {
             return Err("the path has no final /* that could be taken over".to_owned());
         }
         if text == pattern {

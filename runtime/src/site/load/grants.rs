@@ -7,11 +7,15 @@ use std::sync::Arc;
 use super::Loader;
 use crate::capability::Grants;
 use crate::capability::config::Values;
+use crate::capability::fetch::Reach;
 use crate::capability::files::GrantedFiles;
 use crate::capability::keyvalue::{Granted, Place};
-use crate::config::plan::{GrantsPlan, Origins, StaticPlan, StorePlan, Target, TenantPlan, Value};
+use crate::config::plan::{
+    GrantsPlan, RouteOrigins, StaticPlan, StorePlan, Target, TenantPlan, Value,
+};
 use crate::config::problem::Origin;
 use crate::error::explain;
+use crate::limits::Limits;
 use crate::tenant::Tenant;
 
 /// The largest file that a value is read from, in bytes.
@@ -50,7 +54,8 @@ impl Loader<'_> {
         &mut self,
         plan: &GrantsPlan,
         keyvalue: &OfTenant,
-        origins: &Origins,
+        (tenant, limits): (&Arc<Tenant>, &Arc<Limits>),
+        origins: &RouteOrigins,
     ) -> Option<Grants> {
         let files = match &plan.files {
             Some(path) => {
@@ -62,7 +67,13 @@ impl Loader<'_> {
         let config = self.values(&plan.config, "config", &origins.route);
         let env = self.values(&plan.env, "env", &origins.route);
         let keyvalue = keyvalue.granted.only(plan.keyvalue.clone());
-        Some(Grants { files, keyvalue, config: config?, env: env? })
+        let outbound = Arc::new(Reach {
+            client: self.shared.client.clone(),
+            granted: Arc::new(plan.outbound.clone()),
+            limits: limits.clone(),
+            tenant: tenant.clone(),
+        });
+        Some(Grants { files, outbound, keyvalue, config: config?, env: env? })
     }
 
     fn values(

@@ -29,6 +29,18 @@ impl Query {
         pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next().unwrap_or_default()
     }
 
+    /// A text in which `%` stands before the number of a byte.
+    fn decoded(&self, name: &str) -> String {
+        let mut parts = self.text(name).split('%');
+        let mut decoded = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let byte = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+            decoded.push(byte.map_or('%', char::from));
+            decoded += part.get(2..).unwrap_or_default();
+        }
+        decoded
+    }
+
     fn number(&self, name: &str) -> u64 {
         self.text(name).parse().unwrap_or(0)
     }
@@ -73,7 +85,7 @@ impl Guest for Streams {
                 subscribe_duration(query.number("ms") * 1_000_000).block();
                 println!("went on after its answer");
             }
-            path if path.starts_with("/fetch") => say(out, &fetch::answer(path)),
+            path if path.starts_with("/fetch") => say(out, &fetch::answer(path, &query)),
             path => faults::answer(path, &query, request, out),
         }
     }

@@ -1,0 +1,158 @@
+//! From an origin to the addresses that may be dialled. SECURITY: a name is
+//! looked up once for each connection, and what is dialled is what was checked:
+//! its answer may be another one the next time (DNS rebinding).
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+use wasmtime_wasi_http::Error;
+
+use super::address::{is_of_this_machine, is_public};
+use crate::config::origins::{Origin, Origins};
+use crate::tenant::Tenant;
+
+/// Looks a name up.
+pub(super) type Lookup = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+
+/// The system's resolver, or a test's.
+pub(super) struct Resolver {
+    lookup: Arc<Lookup>,
+    running: Arc<Semaphore>,
+}
+
+/// Names that are looked up at the same time. The system's resolver keeps a
+/// thread for each, also of those that nobody waits for any more.
+const LOOKUPS: usize = 32;
+/// Addresses of a name that are tried.
+const ADDRESSES: usize = 6;
+
+impl Default for Resolver {
+    fn default() -> Resolver {
+        Resolver::new(Arc::new(|host, port| Ok((host, port).to_socket_addrs()?.collect())))
+    }
+}
+
+impl Resolver {
+    pub(super) fn new(lookup: Arc<Lookup>) -> Resolver {
+        Resolver { lookup, running: Arc::new(Semaphore::new(LOOKUPS)) }
+    }
+
+    /// The addresses of an origin that may be dialled; at least one.
+    pub(super) async fn addresses(
+        &self,
+        origin: &Origin,
+        granted: &Origins,
+        tenant: &Tenant,
+        until: Instant,
+    ) -> Result<Vec<SocketAddr>, Error> {
+        let found = match origin.ip() {
+            Some(ip) => vec![SocketAddr::new(ip, origin.port)],
+            None => {
+                let found = timeout_at(until, self.look_up(origin, tenant)).await;
+                found.map_err(|_| Error::DnsTimeout)??
+            }
+        };
+        if found.is_empty() {
+            return Err(not_found());
+        }
+        let mut allowed: Vec<SocketAddr> =
+            found.into_iter().filter(|address| may_dial(*address, granted)).collect();
+        allowed.truncate(ADDRESSES);
+        if allowed.is_empty() { Err(Error::DestinationIpProhibited) } else { Ok(allowed) }
+    }
+
+    async fn look_up(&self, origin: &Origin, tenant: &Tenant) -> Result<Vec<SocketAddr>, Error> {
+        // One tenant's slow names leave threads for the others' names.
+        let own = tenant.running.lookups.clone().acquire_owned().await;
+        let all = self.running.clone().acquire_owned().await;
+        let (lookup, host, port) = (self.lookup.clone(), origin.host.clone(), origin.port);
+        let found = tokio::task::spawn_blocking(move || {
+            // Held until the resolver is done, whoever has left meanwhile.
+            let _permits = (own, all);
+            lookup(&host, port)
+        });
+        found.await.map_err(|_| not_found())?.map_err(|_| not_found())
+    }
+}
+
+/// Whether an address may be dialled.
+pub(super) fn may_dial(address: SocketAddr, granted: &Origins) -> bool {
+    let ip = address.ip().to_canonical();
+    granted.allow_address(address) || (is_public(ip) && !is_of_this_machine(ip))
+}
+
+fn not_found() -> Error {
+    Error::DnsError { rcode: Some("not found".to_owned()), info_code: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::plan::Clock;
+    use crate::limits::Limits;
+
+    async fn addresses(
+        resolver: &Resolver,
+        host: &str,
+        granted: &[&str],
+    ) -> Result<Vec<SocketAddr>, Error> {
+        let tenant = Tenant::new("t", Limits::default(), Clock::Fine, None);
+        let mut origins = Origins::default();
+        granted.iter().for_each(|text| origins.add(text).unwrap());
+        let origin = Origin { secure: false, host: host.to_owned(), port: 80 };
+        let until = Instant::now() + Duration::from_secs(60);
+        resolver.addresses(&origin, &origins, &tenant, until).await
+    }
+
+    #[tokio::test]
+    async fn c9_a_name_is_looked_up_once_and_only_what_was_checked_is_dialled() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let resolver = Resolver::new(Arc::new(move |_, port| {
+            let public = count.fetch_add(1, SeqCst).is_multiple_of(2);
+            let ip = if public { [8, 8, 8, 8] } else { [127, 0, 0, 1] };
+            Ok(vec![SocketAddr::from((ip, port))])
+        }));
+        for turn in 0..10 {
+            let found = addresses(&resolver, "rebinding.example", &[]).await;
+            assert_eq!(asked.load(SeqCst), turn + 1);
+            match turn % 2 {
+                0 => assert_eq!(found.unwrap(), ["8.8.8.8:80".parse().unwrap()]),
+                _ => assert!(matches!(found, Err(Error::DestinationIpProhibited))),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn c8_of_many_addresses_only_the_public_ones_are_tried() {
+        let resolver = Resolver::new(Arc::new(|_, port| {
+            let of = |ip: &str| SocketAddr::new(ip.parse().unwrap(), port);
+            Ok(vec![of("::1"), of("10.0.0.1"), of("8.8.4.4"), of("::ffff:127.0.0.1")])
+        }));
+        let found = addresses(&resolver, "mixed.example", &[]).await.unwrap();
+        assert_eq!(found, ["8.8.4.4:80".parse().unwrap()]);
+        let found = addresses(&resolver, "mixed.example", &["http://10.0.0.1"]).await.unwrap();
+        assert_eq!(found, ["10.0.0.1:80".parse().unwrap(), "8.8.4.4:80".parse().unwrap()]);
+    }
+
+    #[tokio::test]
+    async fn c8_spellings_of_addresses_lead_nowhere_else() {
+        let resolver = Resolver::default();
+        for host in
+            ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "017700000001"]
+        {
+            let found = addresses(&resolver, host, &[]).await;
+            let refused =
+                matches!(found, Err(Error::DestinationIpProhibited | Error::DnsError { .. }));
+            assert!(refused, "{host}: {found:?}");
+        }
+        let found = addresses(&resolver, "localhost", &[]).await;
+        assert!(matches!(found, Err(Error::DestinationIpProhibited)), "{found:?}");
+    }
+}

@@ -30,12 +30,11 @@ struct Victim<'a> {
 
 impl<'a> Victim<'a> {
     fn of(server: &'a Server) -> Victim<'a> {
-        let victim = Victim {
-            server,
-            threads: of_process(server, "task"),
-            descriptors: of_process(server, "fd"),
-        };
+        let mut victim = Victim { server, threads: 0, descriptors: 0 };
+        // What was needed to start has ended when it answers.
         victim.is_well();
+        victim.threads = of_process(server, "task");
+        victim.descriptors = of_process(server, "fd");
         victim
     }
 

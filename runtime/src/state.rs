@@ -166,7 +166,10 @@ mod tests {
         allow(&path, 0o770);
         let why = State::open(&path).err().unwrap();
         assert!(why.contains("chmod go-w"), "{why}");
-        let why = State::open(&path.join("none/../../state/key/x")).err();
-        assert!(why.is_some());
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let why = State::open(&file).err().unwrap();
+        assert!(why.contains("not a directory"), "{why}");
+        assert!(State::open(&file.join("state")).is_err());
     }
 }

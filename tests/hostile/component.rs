@@ -113,7 +113,12 @@ impl Core {
 
     /// Writes the component to a file of this name.
     pub fn build(&self, name: &str) -> String {
-        write(name, &wat::parse_str(self.text()).unwrap_or_else(|error| panic!("{name}: {error}")))
+        write(name, &self.bytes())
+    }
+
+    /// The component itself.
+    pub fn bytes(&self) -> Vec<u8> {
+        wat::parse_str(self.text()).expect("a component")
     }
 }
 
@@ -167,7 +172,7 @@ pub fn numbered(component: &[u8], number: u64) -> Vec<u8> {
 
 /// A small component that answers `ok`.
 pub fn small() -> Vec<u8> {
-    wat::parse_str(Core::default().text()).expect("a component")
+    Core::default().bytes()
 }
 
 /// A directory of components by their names, for `--handlers`.

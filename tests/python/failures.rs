@@ -47,6 +47,8 @@ fn a_value_that_is_random_at_import_is_warned_of() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let text = "import secrets\n\nKEY = secrets.token_hex()\n\ndef app(environ, start): pass\n";
+    // What another run of the tests built is kept.
+    let text = format!("{text}# {}\n", folder.path().display());
     std::fs::write(folder.path().join("app.py"), text).expect("a file");
     let arguments = ["--wsgi", "app:app"];
     let (code, said) = build(folder.path(), &arguments);

@@ -139,11 +139,13 @@ impl Library {
             }
         };
         thread::scope(|scope| {
-            for _ in 1..threads().min(sources.len()) {
-                // Without another thread, this one does it all.
-                let _ = thread::Builder::new().spawn_scoped(scope, work);
-            }
+            let others = 1..threads().min(sources.len());
+            // Without another thread, this one does it all.
+            let others = others.map(|_| thread::Builder::new().spawn_scoped(scope, work));
+            let others: Vec<_> = others.filter_map(Result::ok).collect();
             work();
+            // A scope's end is not that of its threads: they would go while it is served.
+            others.into_iter().for_each(|other| drop(other.join()));
         });
         let done = |result: Mutex<Option<_>>| {
             let result = result.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -187,7 +187,8 @@ impl Client {
         let places = timeout_at(until, places).await.ok().flatten();
         let places = places.ok_or(Error::ConnectionLimitReached)?;
         let (tenant, granted) = (&call.tenant, &call.granted);
-        let addresses = self.resolver.addresses(&call.origin, granted, tenant, until).await?;
+        let lookups = &tenant.running.lookups;
+        let addresses = self.resolver.addresses(&call.origin, granted, lookups, until).await?;
         let opened = Connection::open(&call.origin, &addresses, &self.trust, places, until).await?;
         if let Some(another) = opened.another() {
             self.pool.put(&tenant.name, call.origin.clone(), another);

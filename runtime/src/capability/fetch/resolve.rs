@@ -12,7 +12,6 @@ use wasmtime_wasi_http::Error;
 
 use super::address::{is_of_this_machine, is_public};
 use crate::config::origins::{Origin, Origins};
-use crate::tenant::Tenant;
 
 /// Looks a name up.
 pub(super) type Lookup = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
@@ -40,18 +39,19 @@ impl Resolver {
         Resolver { lookup, running: Arc::new(Semaphore::new(LOOKUPS)) }
     }
 
-    /// The addresses of an origin that may be dialled; at least one.
+    /// The addresses of an origin that may be dialled; at least one. `places` are
+    /// its tenant's for names that are looked up.
     pub(super) async fn addresses(
         &self,
         origin: &Origin,
         granted: &Origins,
-        tenant: &Tenant,
+        places: &Arc<Semaphore>,
         until: Instant,
     ) -> Result<Vec<SocketAddr>, Error> {
         let found = match origin.ip() {
             Some(ip) => vec![SocketAddr::new(ip, origin.port)],
             None => {
-                let found = timeout_at(until, self.look_up(origin, tenant)).await;
+                let found = timeout_at(until, self.look_up(origin, places)).await;
                 found.map_err(|_| Error::DnsTimeout)??
             }
         };
@@ -64,9 +64,13 @@ impl Resolver {
         if allowed.is_empty() { Err(Error::DestinationIpProhibited) } else { Ok(allowed) }
     }
 
-    async fn look_up(&self, origin: &Origin, tenant: &Tenant) -> Result<Vec<SocketAddr>, Error> {
+    async fn look_up(
+        &self,
+        origin: &Origin,
+        places: &Arc<Semaphore>,
+    ) -> Result<Vec<SocketAddr>, Error> {
         // One tenant's slow names leave threads for the others' names.
-        let own = tenant.running.lookups.clone().acquire_owned().await;
+        let own = places.clone().acquire_owned().await;
         let all = self.running.clone().acquire_owned().await;
         let (lookup, host, port) = (self.lookup.clone(), origin.host.clone(), origin.port);
         let found = tokio::task::spawn_blocking(move || {
@@ -94,20 +98,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::plan::Clock;
-    use crate::limits::Limits;
 
     async fn addresses(
         resolver: &Resolver,
         host: &str,
         granted: &[&str],
     ) -> Result<Vec<SocketAddr>, Error> {
-        let tenant = Tenant::new("t", Limits::default(), Clock::Fine, None);
+        let places = Arc::new(Semaphore::new(1));
         let mut origins = Origins::default();
         granted.iter().for_each(|text| origins.add(text).unwrap());
         let origin = Origin { secure: false, host: host.to_owned(), port: 80 };
         let until = Instant::now() + Duration::from_secs(60);
-        resolver.addresses(&origin, &origins, &tenant, until).await
+        resolver.addresses(&origin, &origins, &places, until).await
     }
 
     #[tokio::test]

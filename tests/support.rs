@@ -49,9 +49,7 @@ pub fn blocks(page: &str, language: &str) -> Vec<String> {
 /// Where the servers of all tests keep compiled components, unless one says
 /// otherwise: what a test before had compiled need not be compiled again.
 fn keep_state(command: &mut Command) {
-    if !command.get_envs().any(|(name, _)| name == "MYWEB_STATE") {
-        command.env("MYWEB_STATE", PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("state"));
-    }
+    command.env("XDG_CACHE_HOME", PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("caches"));
 }
 
 /// Of a server without TCP.

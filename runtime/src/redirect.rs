@@ -81,7 +81,8 @@ fn location(to: &str, uri: &Uri, segments: usize) -> String {
     let mut location = base.to_owned();
     for segment in uri.path().split('/').skip(1 + segments) {
         location.push('/');
-        location.push_str(segment);
+        // SECURITY: browsers take a backslash for a slash.
+        location.push_str(&segment.replace('\\', "%5C"));
     }
     if location.starts_with("//") {
         // SECURITY: two slashes would lead to another host.
@@ -106,6 +107,7 @@ mod tests {
             ("https://b.example/*", "/x/y", 0, "https://b.example/x/y"),
             ("/*", "/old//evil.example", 1, "/evil.example"),
             ("/*", "/old/", 1, "/"),
+            ("/*", "/old/\\evil.example", 1, "/%5Cevil.example"),
         ] {
             let uri: Uri = uri.parse().unwrap();
             assert_eq!(location(to, &uri, segments), expected, "{to} {uri}");

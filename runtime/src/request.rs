@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{Method, Uri, Version};
 use percent_encoding::percent_decode_str;
 
@@ -192,6 +193,9 @@ fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
     let known = !method.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
     if !known || *method == Method::CONNECT || *method == Method::TRACE {
         return Err(Refusal::NotImplemented(method.clone()));
+    }
+    if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Err(Refusal::BadRequest("the target's scheme is neither http nor https"));
     }
     if !uri.path().starts_with('/') {
         return Err(Refusal::BadRequest("the target is not a path"));

@@ -128,7 +128,7 @@ impl Log {
                 if self.tenant_may(text.len()) {
                     self.say(&format!("guest: {text}"));
                 } else {
-                    self.dropped += self.line.len();
+                    self.dropped += length;
                 }
             }
             None => {

@@ -26,8 +26,12 @@ use crate::tenant::Tenant;
 
 /// Random bytes that a guest may ask for at once.
 const RANDOM: u64 = 1 << 20;
-/// WASI resources (streams, pollables) that a guest may hold at the same time.
-const RESOURCES: usize = 4_096;
+/// WASI resources (streams, pollables, maps of header fields) that a guest may
+/// hold at the same time, and what one map may hold, in bytes. SECURITY: together
+/// they bound what of the server's own memory an instance can have, which is in
+/// no limit.
+const RESOURCES: usize = 1_024;
+const FIELDS: usize = 16 << 10;
 
 /// The state of one store.
 pub(super) struct Host {
@@ -50,10 +54,12 @@ impl Host {
         let output = Output::default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(FIELDS);
         Host {
             wasi: None,
             table,
-            http: WasiHttpCtx::new(),
+            http,
             fetch: Fetch::new(grants.outbound.clone(), output.shared()),
             output,
             memory: MemoryLimit::new(limits.memory, &tenant.memory),

@@ -1,5 +1,6 @@
 //! A connection to another server, from its address to its end.
 
+use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -226,6 +227,13 @@ fn of_tls(error: io::Error) -> Error {
     }
 }
 
+/// Whether the connection ended before the answer began: it was closed, or the
+/// system says that the other end reset it.
+pub(super) fn is_lost(error: &hyper::Error) -> bool {
+    let of_system = || error.source().is_some_and(|cause| cause.is::<io::Error>());
+    error.is_incomplete_message() || error.is_closed() || error.is_canceled() || of_system()
+}
+
 /// What of hyper's errors a guest is told.
 pub(super) fn told(error: &hyper::Error) -> Error {
     if error.is_parse_too_large() {
@@ -234,7 +242,7 @@ pub(super) fn told(error: &hyper::Error) -> Error {
         Error::HttpResponseIncomplete
     } else if error.is_user() || error.is_body_write_aborted() {
         Error::HttpRequestBodySize(None)
-    } else if error.is_closed() || error.is_canceled() {
+    } else if is_lost(error) {
         Error::ConnectionTerminated
     } else {
         Error::HttpProtocolError

@@ -73,19 +73,21 @@ fn a_connection_is_kept_for_the_next_request() {
 #[test]
 fn a_kept_connection_that_was_closed_costs_no_request() {
     for guest in GUESTS {
-        // It promises to go on, and closes after its answer, or at the next request.
-        for reads in [1, 2] {
+        // It promises to go on, and closes, or resets the connection.
+        for end in ["after its answer", "after the next request", "at the next request"] {
             let origin = Origin::start(move |conversation| {
                 conversation.head();
                 conversation.send(HELLO.as_bytes());
-                if reads == 2 && conversation.number == 1 {
-                    conversation.head();
+                match end {
+                    "after the next request" => drop(conversation.head()),
+                    "at the next request" => conversation.wait(),
+                    _ => {}
                 }
             });
             let server = server(guest, &[&origin.grant()], &[]);
             for _ in 0..5 {
                 let said = fetch(&server, &origin.authority(), "");
-                assert!(said.contains("hello\nwhole"), "{guest} {reads}: {said}");
+                assert!(said.contains("hello\nwhole"), "{guest} {end}: {said}");
             }
         }
     }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::answer::{Answer, Held};
-use super::connection::{Connection, told};
+use super::connection::{Connection, is_lost, told};
 use super::pool::Pool;
 use super::resolve::{Resolver, may_dial};
 use super::sending::Sending;
@@ -172,8 +172,7 @@ impl Client {
                 Err(failed) => failed,
             };
             let unsent = failed.take_message().filter(|_| reused);
-            let lost = failed.error().is_incomplete_message() || failed.error().is_closed();
-            let again = || again.filter(|_| lost).map(Again::request);
+            let again = || again.filter(|_| is_lost(failed.error())).map(Again::request);
             request = unsent.or_else(again).ok_or_else(|| told(failed.error()))?;
         }
     }

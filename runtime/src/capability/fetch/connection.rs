@@ -1,5 +1,6 @@
 //! A connection to another server, from its address to its end.
 
+use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -226,6 +227,23 @@ fn of_tls(error: io::Error) -> Error {
     }
 }
 
+/// Whether the connection ended before the answer did. A server that closes just
+/// as a request comes resets it, since nobody reads that any more.
+pub(super) fn is_lost(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    let ended = cause.is_some_and(|cause| {
+        matches!(
+            cause.kind(),
+            io::ErrorKind::BrokenPipe
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::NotConnected
+                | io::ErrorKind::UnexpectedEof
+        )
+    });
+    ended || error.is_incomplete_message() || error.is_closed()
+}
+
 /// What of hyper's errors a guest is told.
 pub(super) fn told(error: &hyper::Error) -> Error {
     if error.is_parse_too_large() {
@@ -234,7 +252,7 @@ pub(super) fn told(error: &hyper::Error) -> Error {
         Error::HttpResponseIncomplete
     } else if error.is_user() || error.is_body_write_aborted() {
         Error::HttpRequestBodySize(None)
-    } else if error.is_closed() || error.is_canceled() {
+    } else if is_lost(error) || error.is_canceled() {
         Error::ConnectionTerminated
     } else {
         Error::HttpProtocolError

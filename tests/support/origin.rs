@@ -91,6 +91,11 @@ impl Conversation {
         Some(head)
     }
 
+    /// Waits for the next byte and leaves it: a connection that ends then is reset.
+    pub fn wait(&self) {
+        let _ = self.stream.get_ref().peek(&mut [0]);
+    }
+
     /// The next byte.
     pub fn byte(&mut self) -> Option<u8> {
         let mut byte = [0];

@@ -30,7 +30,7 @@ const RANDOM: u64 = 1 << 20;
 /// hold at the same time, and what one map may hold, in bytes. SECURITY: together
 /// they bound what of the server's own memory an instance can have, which is in
 /// no limit.
-const RESOURCES: usize = 1_024;
+const RESOURCES: usize = 2_048;
 const FIELDS: usize = 16 << 10;
 
 /// The state of one store.

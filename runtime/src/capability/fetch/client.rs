@@ -172,8 +172,7 @@ impl Client {
                 Err(failed) => failed,
             };
             let unsent = failed.take_message().filter(|_| reused);
-            let lost = is_lost(failed.error());
-            let again = || again.filter(|_| lost).map(Again::request);
+            let again = || again.filter(|_| is_lost(failed.error())).map(Again::request);
             request = unsent.or_else(again).ok_or_else(|| told(failed.error()))?;
         }
     }

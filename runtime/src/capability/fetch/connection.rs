@@ -227,11 +227,21 @@ fn of_tls(error: io::Error) -> Error {
     }
 }
 
-/// Whether the connection ended before the answer began: it was closed, or the
-/// system says that the other end reset it.
+/// Whether the connection ended before the answer did. A server that closes just
+/// as a request comes resets it, since nobody reads that any more.
 pub(super) fn is_lost(error: &hyper::Error) -> bool {
-    let of_system = || error.source().is_some_and(|cause| cause.is::<io::Error>());
-    error.is_incomplete_message() || error.is_closed() || error.is_canceled() || of_system()
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    let ended = cause.is_some_and(|cause| {
+        matches!(
+            cause.kind(),
+            io::ErrorKind::BrokenPipe
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::NotConnected
+                | io::ErrorKind::UnexpectedEof
+        )
+    });
+    ended || error.is_incomplete_message() || error.is_closed()
 }
 
 /// What of hyper's errors a guest is told.
@@ -242,7 +252,7 @@ pub(super) fn told(error: &hyper::Error) -> Error {
         Error::HttpResponseIncomplete
     } else if error.is_user() || error.is_body_write_aborted() {
         Error::HttpRequestBodySize(None)
-    } else if is_lost(error) {
+    } else if is_lost(error) || error.is_canceled() {
         Error::ConnectionTerminated
     } else {
         Error::HttpProtocolError

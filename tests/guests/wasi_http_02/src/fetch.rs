@@ -167,7 +167,7 @@ fn half(query: &Query) -> String {
 /// Begins bodies without number, fills them, and sends none.
 fn bodies() -> String {
     let mut held = 0;
-    for _ in 0..1_000 {
+    for _ in 0..500 {
         let request = OutgoingRequest::new(Fields::new());
         let body = request.body().expect("a body that is taken once");
         let stream = body.write().expect("a stream that is taken once");

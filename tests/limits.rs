@@ -326,3 +326,23 @@ fn flags_are_the_defaults_of_tenants_and_leave_what_is_their_own() {
     assert_eq!(get(&server, "own.example", target).status, 200);
     assert_eq!(get(&server, "other.example", target).status, 414);
 }
+
+#[test]
+fn a_limit_that_is_reached_is_told_with_what_is_allowed_also_in_the_tenants_log() {
+    let limits = "log = \"a.log\"\nlimits = { rate = \"2/m\", body = \"10B\", cpu = \"50ms\" }";
+    let folder = folder(&tenant("a", limits));
+    let server = Server::start_in(folder.path(), &[]);
+    let mut client = server.connect();
+    client.send(b"POST /ok HTTP/1.1\r\nHost: a.example\r\nContent-Length: 11\r\n\r\nhello world");
+    assert_eq!(client.read_answer().expect("an answer").status, 413);
+    assert_eq!(get(&server, "a.example", "/loop").status, 504);
+    assert_eq!(get(&server, "a.example", "/ok").status, 429);
+    for said in
+        ["larger than body = 10 bytes", "its limit is 50ms", "more requests than rate = 2/m"]
+    {
+        let line = server.wait_for_log(said);
+        assert!(line.contains("tenant a "), "{line}");
+        let kept = || std::fs::read_to_string(folder.path().join("a.log")).unwrap_or_default();
+        wait_for(|| kept().contains(said));
+    }
+}

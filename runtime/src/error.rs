@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::Method;
 use thiserror::Error;
 
+use crate::limits::rate::OverRate;
 use crate::tenant::Lack;
 
 /// Why the server did not start, or did not take a change.
@@ -78,11 +79,11 @@ pub(crate) fn explain(error: &io::Error) -> String {
 pub(crate) enum Refusal {
     #[error("{0}")]
     BadRequest(&'static str),
-    #[error("the target is longer than {0} bytes")]
+    #[error("the target is longer than uri = {0} bytes")]
     UriTooLong(usize),
     #[error("it has another version of HTTP than 1.0, 1.1 and 2")]
     Version,
-    #[error("the headers are larger than {0} bytes")]
+    #[error("the headers are larger than headers = {0} bytes")]
     HeadersTooLarge(usize),
     #[error("the headers of all requests of the connection are larger than {0} bytes")]
     HeadersTogether(usize),
@@ -90,13 +91,13 @@ pub(crate) enum Refusal {
     TooManyHeaders(usize),
     #[error("the host is not the one that the connection is for")]
     Misdirected,
-    #[error("too many requests; there is room after {0:?}")]
-    TooManyRequests(Duration),
+    #[error("{0}")]
+    TooManyRequests(OverRate),
     #[error("there is no memory for it: {0}")]
     Memory(Lack),
-    #[error("the body is larger than {0} bytes")]
+    #[error("the body is larger than body = {0} bytes")]
     BodyTooLarge(usize),
-    #[error("the body did not arrive in time")]
+    #[error("the body did not arrive in time: in body-time, or at transfer-rate")]
     BodyTooSlow,
     #[error("the body broke off")]
     BodyBroken,
@@ -108,7 +109,10 @@ pub(crate) enum Refusal {
     MethodNotAllowed { allow: Vec<Method> },
     #[error("the method {0} is not known here")]
     NotImplemented(Method),
-    #[error("{limit} requests of the tenant run already, and too many wait")]
+    #[error(
+        "concurrency = {limit} requests of the tenant run, and no place was free: more than queue \
+         wait, or this one did for queue-time"
+    )]
     Overloaded { limit: usize },
     #[error(transparent)]
     Guest(#[from] GuestError),

@@ -169,16 +169,34 @@ impl Visit {
         self.status = status;
     }
 
-    /// Tells of a failure in the server's log, as far as its tenant may fill that.
+    /// Tells of a failure in the server's log, and in its tenant's.
     pub(crate) fn tell(&self, failure: &dyn std::fmt::Display) {
-        let line = format!("{self}: {failure}");
-        match &self.tenant {
-            Some(tenant) if !tenant.may_log(line.len()) => {
-                let spent = self.request.as_ref().map(|request| &request.spent);
-                spent.inspect(|spent| spent.add_log_dropped(line.len()));
-            }
-            _ => tracing::error!("{line}"),
+        if let Some(line) = self.line_of(failure) {
+            tracing::error!("{line}");
         }
+    }
+
+    /// Tells of a limit that was reached, likewise.
+    pub(crate) fn warn(&self, refusal: &dyn std::fmt::Display) {
+        if let Some(line) = self.line_of(refusal) {
+            tracing::warn!("{line}");
+        }
+    }
+
+    /// A line about the request, as far as its tenant may fill the logs. It is in
+    /// the tenant's own log then.
+    fn line_of(&self, what: &dyn std::fmt::Display) -> Option<String> {
+        let line = format!("{self}: {what}");
+        let Some(tenant) = &self.tenant else { return Some(line) };
+        if !tenant.may_log(line.len()) {
+            let spent = self.request.as_ref().map(|request| &request.spent);
+            spent.inspect(|spent| spent.add_log_dropped(line.len()));
+            return None;
+        }
+        if let Some(sink) = &tenant.log {
+            sink.write(&format!("{} {line}\n", rfc3339_now()));
+        }
+        Some(line)
     }
 
     /// The server itself worked for so long on the answer's body.
@@ -197,8 +215,11 @@ impl Visit {
 /// As it stands in the server's log.
 impl std::fmt::Display for Visit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let (Some(tenant), Some(route)) = (&self.tenant, &self.route) {
-            write!(f, "tenant {} route {route} ", tenant.name)?;
+        if let Some(tenant) = &self.tenant {
+            write!(f, "tenant {} ", tenant.name)?;
+        }
+        if let Some(route) = &self.route {
+            write!(f, "route {route} ")?;
         }
         write!(f, "request {}", self.id)
     }

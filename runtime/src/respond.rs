@@ -66,9 +66,21 @@ pub(crate) fn refuse(
     pages: &ErrorPages,
 ) -> Response {
     let status = status(refusal);
-    // What any client can bring about is no error of the server or of a guest.
     match refusal {
         Refusal::Guest(_) | Refusal::Unreadable { .. } => visit.tell(refusal),
+        // A limit of a tenant was reached: it is told, as far as it may fill the log.
+        Refusal::TooManyRequests(_)
+        | Refusal::Overloaded { .. }
+        | Refusal::Memory(_)
+        | Refusal::UriTooLong(_)
+        | Refusal::HeadersTooLarge(_)
+        | Refusal::BodyTooLarge(_)
+        | Refusal::BodyTooSlow
+            if visit.tenant.is_some() =>
+        {
+            visit.warn(refusal);
+        }
+        // What else any client can bring about is nobody's error.
         _ => tracing::debug!("{visit}: {refusal}"),
     }
     let own = pages.0.get(&status).filter(|_| !asked.json).cloned();
@@ -81,8 +93,8 @@ pub(crate) fn refuse(
         Refusal::MethodNotAllowed { allow } => {
             headers.extend(allow_header(allow));
         }
-        Refusal::TooManyRequests(after) => {
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        Refusal::TooManyRequests(over) => {
+            let seconds = over.after.as_secs() + u64::from(over.after.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         _ if status == StatusCode::SERVICE_UNAVAILABLE => {

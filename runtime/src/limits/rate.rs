@@ -2,6 +2,7 @@
 //! rate's count, and gains them at its pace. Pure: the time is handed in.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -61,23 +62,41 @@ impl Buckets {
     /// moment.
     ///
     /// # Errors
-    /// After this time there is a token.
+    /// The limit that has no token left, and after what time it has one.
     pub(crate) fn take(
         &mut self,
         all: Option<Rate>,
         client: Option<Rate>,
         address: IpAddr,
         now: Duration,
-    ) -> Result<(), Duration> {
+    ) -> Result<(), OverRate> {
         // The client's first: what one client has too much must not cost the
         // others a token.
         if let Some(rate) = client {
-            self.clients.take(network(address), rate, now)?;
+            let taken = self.clients.take(network(address), rate, now);
+            taken.map_err(|after| OverRate { limit: "client-rate", rate, after })?;
         }
         if let Some(rate) = all {
-            take(&mut self.all, rate, now)?;
+            let taken = take(&mut self.all, rate, now);
+            taken.map_err(|after| OverRate { limit: "rate", rate, after })?;
         }
         Ok(())
+    }
+}
+
+/// A rate that was exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OverRate {
+    limit: &'static str,
+    rate: Rate,
+    /// When there is a token.
+    pub(crate) after: Duration,
+}
+
+impl fmt::Display for OverRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let OverRate { limit, rate, after } = self;
+        write!(f, "more requests than {limit} = {rate}; there is room after {after:?}")
     }
 }
 
@@ -167,7 +186,9 @@ mod tests {
     #[test]
     fn a_burst_passes_and_then_the_pace_counts() {
         let mut buckets = Buckets::default();
-        let mut take = |millis| buckets.take(RATE, None, address("::1"), at(millis));
+        let mut take = |millis| {
+            buckets.take(RATE, None, address("::1"), at(millis)).map_err(|over| over.after)
+        };
         assert_eq!(take(0), Ok(()));
         assert_eq!(take(0), Ok(()));
         assert_eq!(take(0), Err(at(500)));

@@ -1,6 +1,7 @@
 //! From a plan to a site: opens and compiles what the plan names. All that
 //! fails is told at once.
 
+mod error_pages;
 mod grants;
 
 use std::collections::{HashMap, HashSet};
@@ -16,13 +17,12 @@ use crate::config::plan::{RoutePlan, StaticPlan, Target, TenantPlan};
 use crate::config::problem::Origin;
 use crate::config::{Plan, Problem};
 use crate::error::{StartError, explain};
-use crate::files::{self, FileCache, Files, Root};
+use crate::files::{FileCache, Files, Root};
 use crate::handler::{Handler, Route};
 use crate::hosts::{HostPattern, Hosts};
 use crate::limits::Limits;
 use crate::observe::{AccessLog, Logs};
 use crate::redirect::{HTTPS, Redirect, Transport};
-use crate::respond::{ErrorPage, ErrorPages};
 use crate::router::Router;
 use crate::tenant::{Budget, Tenant};
 use crate::tls::{self, Certificates};
@@ -287,22 +287,6 @@ impl Loader<'_> {
         root
     }
 
-    fn error_pages(&mut self, plan: &TenantPlan) -> ErrorPages {
-        let mut pages = ErrorPages::default();
-        for plan in &plan.error_pages {
-            match error_page(&plan.path) {
-                Ok(page) => {
-                    pages.0.insert(plan.status, page);
-                }
-                Err(why) => {
-                    let path = plan.path.display();
-                    self.problems.push(plan.origin.problem(format!("{path}: {why}")));
-                }
-            }
-        }
-        pages
-    }
-
     /// Looks at the files of all components, and loads those that are new or
     /// changed if they are to be. On a reload, the old one of a broken one goes on.
     fn sources(&mut self, plan: &Plan, eager: Eager) {
@@ -360,21 +344,18 @@ impl Loader<'_> {
     }
 
     fn sink(&mut self, path: &Path, origin: &Origin) -> Option<crate::observe::Sink> {
-        let wrong = |error| origin.problem(format!("{}: {}", path.display(), explain(&error)));
+        let wrong = |error: std::io::Error| {
+            let why = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => {
+                    "permission denied; make it writable for the user that runs the server"
+                        .to_owned()
+                }
+                _ => explain(&error),
+            };
+            origin.problem(format!("{}: {why}", path.display()))
+        };
         self.logs.file(path).map_err(|error| self.problems.push(wrong(error))).ok()
     }
-}
-
-/// The largest page for an error, in bytes: all of them are kept in memory.
-const LARGEST_PAGE: u64 = 1 << 20;
-
-fn error_page(path: &Path) -> Result<ErrorPage, String> {
-    let metadata = std::fs::metadata(path).map_err(|error| explain(&error))?;
-    if !metadata.is_file() || metadata.len() > LARGEST_PAGE {
-        return Err("an error page is a file of at most 1MiB".to_owned());
-    }
-    let bytes = std::fs::read(path).map_err(|error| explain(&error))?;
-    Ok((files::content_type(path), bytes.into()))
 }
 
 fn shown(plan: &TenantPlan) -> Shown {

@@ -151,7 +151,13 @@ impl MyWeb {
             state.inspect_err(|why| tracing::warn!("{why}; meanwhile {told}")).ok()
         });
         let compiler = Compiler::new(compiler, &limits);
-        let engines = Engines::new(&limits)?;
+        let engines = match Engines::new(&limits) {
+            Ok(engines) => engines,
+            Err(error) => {
+                problems.push(Problem::of_all(error.to_string()));
+                return Err(StartError::Config(Problem::in_order(problems)));
+            }
+        };
         let library =
             Library::new(engines, state.as_ref(), compiler, &limits, machine::room(&limits));
         let cache = Arc::new(FileCache::new(limits.file_cache));

@@ -11,6 +11,7 @@ pub(crate) mod problem;
 mod reader;
 mod schema;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::build::Recipe;
@@ -88,8 +89,8 @@ impl Source {
                 Ok((plan, Vec::new()))
             }
             Source::File { path, overrides, .. } => {
-                let text = std::fs::read_to_string(path).map_err(|error| {
-                    StartError::Config(vec![format!("{}: {}", path.display(), explain(&error))])
+                let text = read(path).map_err(|why| {
+                    StartError::Config(vec![format!("{}: {why}", path.display())])
                 })?;
                 Ok(file::read(path, &text, overrides))
             }
@@ -119,6 +120,21 @@ impl Source {
             Source::File { path, .. } => Some(path),
         }
     }
+}
+
+/// The largest configuration file, in bytes.
+const LARGEST: u64 = 64 << 20;
+
+/// The text of a configuration file.
+fn read(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| explain(&error))?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| explain(&error))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err("larger than 64MiB; name a configuration file".to_owned());
+    }
+    let none = "not a text; name a configuration file, or serve a component with --app";
+    String::from_utf8(bytes).map_err(|_| none.to_owned())
 }
 
 /// The `NAME` of every `NAME.wasm` in a directory, sorted.

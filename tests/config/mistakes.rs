@@ -341,3 +341,12 @@ fn check_and_routes_make_no_files() {
         assert_eq!(names(), before, "{command}");
     }
 }
+
+#[test]
+fn a_file_that_is_no_text_is_told_so() {
+    let folder = folder("");
+    std::fs::write(folder.path().join("myweb.toml"), b"\0asm\xff").expect("a file");
+    let (code, output) = run(folder.path(), &["check"]);
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("myweb.toml: not a text; name a configuration file"), "{output}");
+}

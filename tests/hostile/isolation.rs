@@ -67,7 +67,8 @@ impl Engine {
     /// A component for this engine that does what a core does.
     fn build(self, name: &str, core: &Core) -> String {
         match self {
-            Engine::Plain => core.build(&format!("c1-plain-{name}")),
+            // A component may have two memories: each has both of the only slot.
+            Engine::Plain => write(&format!("c1-plain-{name}"), &core.beside(&core.bytes())),
             // What serves is a guest of 0.3; what is tested runs as it starts.
             Engine::Concurrent => {
                 let guest = std::fs::read(test_guest("wasi_http_03")).expect("a guest");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::support::origin::Origin;
 use crate::support::scripts::{build, component, serving};
 use crate::support::{Answer, Server, root};
 
@@ -73,6 +74,18 @@ fn instances_are_reused_and_fresh_ones_differ_in_their_random_numbers() {
     for place in 0..3 {
         assert_ne!(first[place], second[place]);
     }
+}
+
+#[test]
+fn fetch_reaches_the_origins_that_are_granted_and_no_other() {
+    let Some(path) = component(&["javascript/app.js"], "javascript") else { return };
+    let origin = Origin::saying("HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nhello");
+    let server = Server::start(&["--app", &path, "--outbound", &origin.grant()]);
+    let from = |authority: &str| server.get(&format!("/fetch?from=http://{authority}/"));
+    let answer = from(&origin.authority());
+    assert_eq!((answer.status, answer.text()), (201, "hello"));
+    assert_eq!(from("127.0.0.1:1").status, 500);
+    assert_eq!(origin.connections(), 1);
 }
 
 #[test]

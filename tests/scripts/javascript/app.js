@@ -11,6 +11,10 @@ const ways = {
   bytes: () => [201, [["x-twice", "1"], ["x-twice", "2"]], new Uint8Array([104, 105])],
   nothing: () => [204],
   later,
+  fetch: async (env) => {
+    const answer = await fetch(new URLSearchParams(env.queryString).get("from"));
+    return [answer.status, TEXT, await answer.text()];
+  },
   logs: () => {
     console.log("said", 1, { a: 2 });
     console.error("wrong");

@@ -70,6 +70,7 @@ fn the_pure_parts_are_pure() {
         "router.rs",
         "limits.rs",
         "units.rs",
+        "declared.rs",
         "limits/keys.rs",
         "limits/rate.rs",
         "hosts.rs",

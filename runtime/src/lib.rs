@@ -70,6 +70,7 @@ mod body;
 mod coarse;
 mod compress;
 mod conditions;
+mod declared;
 mod error;
 mod observe;
 mod respond;

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use crate::declared::Declared;
 use crate::wasm::check_trailers;
 
 /// What a guest hands over, checked. SECURITY: a body that is not what it
@@ -18,8 +19,7 @@ use crate::wasm::check_trailers;
 /// taken for another request.
 pub(super) struct Sending {
     frames: WasiBody,
-    /// What is to come of the declared length, in bytes.
-    left: Option<u64>,
+    declared: Declared,
     /// Whether the guest is gone: then its streams closed, and did not end.
     gone: Arc<AtomicBool>,
     /// The first piece, if it was waited for.
@@ -31,9 +31,9 @@ impl Sending {
     pub(super) fn new(frames: WasiBody, declared: Option<u64>, gone: Arc<AtomicBool>) -> Sending {
         // A body that is there whole says its length itself.
         let exact = frames.size_hint().exact();
-        let left = declared.or(exact);
-        let over = left == Some(0) && frames.is_end_stream();
-        Sending { frames, left, gone, first: None, over }
+        let declared = declared.or(exact);
+        let over = declared == Some(0) && frames.is_end_stream();
+        Sending { frames, declared: Declared::new(declared), gone, first: None, over }
     }
 
     /// Whether there is no body: then the request can be sent again.
@@ -44,10 +44,10 @@ impl Sending {
     /// Waits until it is known whether there is a body: a guest of 0.3 does not
     /// say it before, and `GET` hardly ever has one.
     pub(super) async fn peek(&mut self) {
-        if !self.over && self.left.is_none() {
+        if !self.over && !self.declared.is_known() {
             self.first = self.frame().await;
             if self.is_empty() {
-                self.left = Some(0);
+                self.declared = Declared::new(Some(0));
             }
         }
     }
@@ -55,10 +55,8 @@ impl Sending {
     fn check(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         match frame.into_data() {
             Ok(bytes) => {
-                if let Some(left) = &mut self.left {
-                    let more = left.checked_sub(bytes.len() as u64);
-                    *left = more.ok_or(Error::HttpRequestBodySize(None))?;
-                }
+                let taken = self.declared.take(bytes.len());
+                taken.map_err(|_| Error::HttpRequestBodySize(None))?;
                 Ok(Frame::data(bytes))
             }
             Err(frame) => {
@@ -72,7 +70,7 @@ impl Sending {
     }
 
     fn check_end(&self) -> Result<(), Error> {
-        let whole = self.left.is_none_or(|left| left == 0) && !self.gone.load(SeqCst);
+        let whole = self.declared.is_over() && !self.gone.load(SeqCst);
         if whole { Ok(()) } else { Err(Error::HttpRequestBodySize(None)) }
     }
 }
@@ -105,6 +103,6 @@ impl Body for Sending {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.declared.size_hint()
     }
 }

@@ -11,14 +11,14 @@ use tokio::task::AbortHandle;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::{Fate, Place};
+use crate::declared::{Declared, Mismatch};
 use crate::wasm::convert;
 
 /// What a guest hands over, checked. Its guest is stopped when this is dropped
 /// before its end.
 pub(super) struct Outgoing {
     frames: WasiBody,
-    /// What is to come of the declared length, in bytes.
-    left: Option<u64>,
+    declared: Declared,
     fate: Fate,
     place: Place,
     guest: AbortHandle,
@@ -33,37 +33,29 @@ impl Outgoing {
         place: Place,
         guest: AbortHandle,
     ) -> Outgoing {
-        let left = length.map(|length| length as u64);
-        Outgoing { frames, left, fate, place, guest, over: false }
+        let declared = Declared::new(length.map(|length| length as u64));
+        Outgoing { frames, declared, fate, place, guest, over: false }
     }
 
     /// The frame, checked; what is wrong with it.
     fn check(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, String> {
         match frame.into_data() {
             Ok(bytes) => {
-                if let Some(left) = &mut self.left {
-                    let more = left.checked_sub(bytes.len() as u64);
-                    *left = more.ok_or("its body is longer than its content-length")?;
-                }
+                self.declared.take(bytes.len()).map_err(told)?;
                 Ok(Frame::data(bytes))
             }
             Err(frame) => {
-                self.check_end()?;
+                self.declared.end().map_err(told)?;
                 let mut trailers = frame.into_trailers().unwrap_or_default();
                 convert::check_trailers(&mut trailers).map_err(|error| error.to_string())?;
                 Ok(Frame::trailers(trailers))
             }
         }
     }
+}
 
-    fn check_end(&self) -> Result<(), String> {
-        match self.left {
-            Some(left) if left > 0 => {
-                Err(format!("its body is {left} bytes shorter than its content-length"))
-            }
-            _ => Ok(()),
-        }
-    }
+fn told(mismatch: Mismatch) -> String {
+    mismatch.to_string()
 }
 
 impl Body for Outgoing {
@@ -87,7 +79,7 @@ impl Body for Outgoing {
                 return Poll::Ready(Some(Err(io::Error::other("the guest failed"))));
             }
             Some(Err(_)) => Err("it did not finish its body as it declared".to_owned()),
-            None => self.check_end().map(|()| None),
+            None => self.declared.end().map(|()| None).map_err(told),
         };
         match next {
             Ok(Some(frame)) => {
@@ -106,11 +98,11 @@ impl Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.over || (self.left.is_none_or(|left| left == 0) && self.frames.is_end_stream())
+        self.over || (self.declared.is_over() && self.frames.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.declared.size_hint()
     }
 }
 

@@ -10,7 +10,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use sha2::{Digest, Sha256};
 
-use crate::body::Body;
+use crate::body::{Body, Observed};
 use crate::conditions::{Outcome, Validators};
 use crate::error::{GuestError, Refusal};
 use crate::observe::Visit;
@@ -249,9 +249,21 @@ fn page(status: StatusCode, json: bool, request_id: &str) -> ErrorPage {
     (HeaderValue::from_static("text/html; charset=utf-8"), text.into())
 }
 
+/// An answer as it is sent; `head` is whether its body is left out. From now on
+/// its visit ends with it.
+pub(crate) fn finish(
+    answer: Response,
+    head: bool,
+    mut visit: Box<Visit>,
+) -> http::Response<Observed> {
+    let answer = if head { without_body(answer) } else { answer };
+    visit.answered(answer.status());
+    answer.map(|body| Observed::new(body, visit))
+}
+
 /// The answer to HEAD: what the one to GET says of its body, without it
 /// (RFC 9110 section 9.3.2).
-pub(crate) fn without_body(mut response: Response) -> Response {
+fn without_body(mut response: Response) -> Response {
     let body = std::mem::replace(response.body_mut(), Body::empty());
     let length = body.length().filter(|_| !has_no_body(response.status()));
     if let Some(length) = length {

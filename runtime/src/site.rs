@@ -23,7 +23,7 @@ use crate::observe::{AccessLog, Visit};
 use crate::peer::Peer;
 use crate::redirect::Transport;
 use crate::request::{Payload, Request};
-use crate::respond::{Asked, ErrorPages, Response, refuse, without_body};
+use crate::respond::{self, Asked, ErrorPages, Response, refuse};
 use crate::router::{Found, Miss, Router};
 use crate::tenant::Tenant;
 use crate::wasm::{Mounted, Source, Stamp};
@@ -207,7 +207,7 @@ impl TenantSite {
     ) -> Option<http::Response<Observed>> {
         let route = self.named.get(name)?;
         let Handler::App(app) = &route.handler else { return None };
-        let mut visit = Visit::of_app(request, &self.tenant, &route.name);
+        let visit = Visit::of_app(request, &self.tenant, &route.name);
         let asked = Asked::of(&request.headers);
         let answer = match request.check_size(&self.tenant.limits) {
             Ok(()) => route.of_app(app, request, payload, Found::default(), &self.tenant).await,
@@ -215,9 +215,7 @@ impl TenantSite {
         };
         let answer = self.of_route(route, answer, &asked, &visit);
         let head = request.method == Method::HEAD;
-        let answer = if head { without_body(answer) } else { answer };
-        visit.answered(answer.status());
-        Some(answer.map(|body| Observed::new(body, visit)))
+        Some(respond::finish(answer, head, visit))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::Refusal;
 use crate::observe::Visit;
 use crate::peer::Peer;
 use crate::request::{Misunderstood, Payload, Request};
-use crate::respond::{self, Asked, ErrorPages, Response, refuse, without_body};
+use crate::respond::{self, Asked, ErrorPages, Response, refuse};
 use crate::site::Step;
 
 impl Shared {
@@ -51,7 +51,7 @@ impl Shared {
             Step::Run(run) => Answering::Running(Box::pin(async move {
                 let payload = Payload::new(body);
                 let answer = run.answer(&request, payload, &asked, &mut visit).await;
-                finished(answer, head, visit)
+                respond::finish(answer, head, visit)
             })),
         }
     }
@@ -76,7 +76,7 @@ pub(crate) enum Answering {
 
 impl Answering {
     fn made(answer: Response, head: bool, visit: Box<Visit>) -> Answering {
-        Answering::Made(Some(finished(answer, head, visit)))
+        Answering::Made(Some(respond::finish(answer, head, visit)))
     }
 }
 
@@ -89,11 +89,4 @@ impl Future for Answering {
             Answering::Running(answer) => answer.as_mut().poll(cx),
         }
     }
-}
-
-/// An answer as it is sent; `head` is whether its body is left out.
-fn finished(answer: Response, head: bool, mut visit: Box<Visit>) -> http::Response<Observed> {
-    let answer = if head { without_body(answer) } else { answer };
-    visit.answered(answer.status());
-    answer.map(|body| Observed::new(body, visit))
 }

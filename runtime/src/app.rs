@@ -136,8 +136,9 @@ impl MyWeb {
     ) -> Result<MyWeb, StartError> {
         let (plan, mut problems) = source.read()?;
         let mut limits = server_limits(&plan);
-        if let Err(StartError::Config(unfit)) = machine::fit(&mut limits) {
-            problems.extend(unfit.iter().flat_map(|text| plan.unfit(text)));
+        let unfit = machine::fit(&mut limits);
+        if !unfit.is_empty() {
+            problems.extend(unfit.iter().flat_map(|unfit| plan.unfit(unfit)));
             // What the machine can give, to judge the rest by.
             let Limits { memory, instances, .. } = Limits::default();
             limits.memory = limits.memory.min(memory);

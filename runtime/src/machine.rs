@@ -2,7 +2,6 @@
 
 mod memory;
 
-use crate::error::StartError;
 use crate::limits::Limits;
 use crate::units::Bytes;
 
@@ -34,19 +33,18 @@ pub(crate) struct Room {
 /// for is not looked at: it is meant to be more than there is. The default of
 /// connections is lowered to what there is.
 ///
-/// # Errors
-/// A limit is above what the machine can give; the message has both numbers.
-pub(crate) fn fit(limits: &mut Limits) -> Result<(), StartError> {
-    let descriptors = descriptors().map(|most| most.saturating_sub(DESCRIPTORS).max(1));
+/// Returns those that are above what the machine can give.
+pub(crate) fn fit(limits: &mut Limits) -> Vec<Unfit> {
+    let descriptors = descriptors();
     if limits.connections == Limits::default().connections {
         let most = descriptors.map_or(usize::MAX, |most| (most - most / FOR_FILES).max(1));
         limits.connections = limits.connections.min(most);
     }
     let mut problems = Vec::new();
-    let mut most = |name: &str, asked: usize, there: Option<usize>, what: &str, mend: &str| {
+    let mut most = |name, asked: usize, there: Option<usize>, what: &str, mend: &str| {
         if let Some(there) = there.filter(|there| asked > *there) {
-            problems
-                .push(format!("{name} = {asked}: the machine gives {there}, by {what}; {mend}"));
+            let why = format!("the machine gives {there}, by {what}; {mend}");
+            problems.push(Unfit { name, asked: asked.to_string(), why });
         }
     };
     let maps = mappings().map(|maps| maps / MAPPINGS);
@@ -54,27 +52,42 @@ pub(crate) fn fit(limits: &mut Limits) -> Result<(), StartError> {
     let named = "the limit of open descriptors";
     most("connections", limits.connections, descriptors, named, "lower it, or raise that");
     problems.extend(wrong_memory(limits, memory::there_is()));
-    if problems.is_empty() { Ok(()) } else { Err(StartError::Config(problems)) }
+    problems
+}
+
+/// A limit that is above what the machine can give.
+#[derive(Debug)]
+pub(crate) struct Unfit {
+    pub(crate) name: &'static str,
+    asked: String,
+    /// What there is, and the mend.
+    pub(crate) why: String,
+}
+
+impl std::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Unfit { name, asked, why } = self;
+        write!(f, "{name} = {asked}: {why}")
+    }
 }
 
 /// What is left for components by limits that fit.
 pub(crate) fn room(limits: &Limits) -> Room {
-    let descriptors = descriptors().map(|most| most.saturating_sub(DESCRIPTORS).max(1));
     let pool = limits.instances.saturating_mul(MAPPINGS).saturating_add(BESIDE);
     let mapped = mappings().map(|maps| maps.saturating_sub(pool) / OF_COMPONENT);
-    let opened = descriptors.map(|most| most / FOR_COMPONENTS);
+    let opened = descriptors().map(|most| most / FOR_COMPONENTS);
     let components = mapped.unwrap_or(usize::MAX).min(opened.unwrap_or(usize::MAX)).max(1);
     Room { components }
 }
 
 /// What is wrong with the limits of memory where there is so much.
-fn wrong_memory(limits: &Limits, there: Option<usize>) -> Vec<String> {
+fn wrong_memory(limits: &Limits, there: Option<usize>) -> Vec<Unfit> {
     let Limits { memory, server_memory, .. } = *limits;
     let mut problems = Vec::new();
-    let mut most = |name: &str, asked: usize, there: Option<usize>, what: &str| {
+    let mut most = |name, asked: usize, there: Option<usize>, what: &str| {
         if let Some(there) = there.filter(|there| asked > *there) {
-            let (asked, there) = (Bytes(asked), Bytes(there));
-            problems.push(format!("{name} = {asked}: {what} {there}; lower it"));
+            let why = format!("{what} {}; lower it", Bytes(there));
+            problems.push(Unfit { name, asked: Bytes(asked).to_string(), why });
         }
     };
     let machine = "the machine has";
@@ -100,7 +113,8 @@ fn for_tenants(there: usize) -> usize {
     there - (there / 4).max(OTHERS.min(there / 2))
 }
 
-/// Raises the limit of open descriptors to what the system allows.
+/// What connections, components and files may have of the descriptors. Raises the
+/// limit of open ones to what the system allows.
 fn descriptors() -> Option<usize> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -108,7 +122,8 @@ fn descriptors() -> Option<usize> {
     // If it is not allowed, what is there counts.
     let _ = setrlimit(Resource::Nofile, raised);
     let limit = getrlimit(Resource::Nofile);
-    limit.current.map(|current| usize::try_from(current).unwrap_or(usize::MAX))
+    let most = limit.current.map(|current| usize::try_from(current).unwrap_or(usize::MAX));
+    most.map(|most| most.saturating_sub(DESCRIPTORS).max(1))
 }
 
 /// How many mappings a process may have.
@@ -134,11 +149,14 @@ mod tests {
     #[test]
     fn memory_that_is_not_there_is_refused_with_the_numbers() {
         let limits = |memory, server_memory| Limits { memory, server_memory, ..Limits::default() };
-        assert_eq!(wrong_memory(&limits(4 << 20, Some(8 << 20)), Some(8 << 20)), [""; 0]);
-        assert_eq!(wrong_memory(&limits(4 << 20, None), None), [""; 0]);
-        let wrong = wrong_memory(&limits(16 << 20, Some(9 << 20)), Some(8 << 20));
+        let wrong = |memory, server_memory, there| {
+            let wrong = wrong_memory(&limits(memory, server_memory), there);
+            wrong.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(wrong(4 << 20, Some(8 << 20), Some(8 << 20)), [""; 0]);
+        assert_eq!(wrong(4 << 20, None, None), [""; 0]);
         assert_eq!(
-            wrong,
+            wrong(16 << 20, Some(9 << 20), Some(8 << 20)),
             [
                 "memory = 16MiB: the machine has 8MiB; lower it",
                 "server-memory = 9MiB: the machine has 8MiB; lower it",

@@ -11,6 +11,7 @@ use super::origins::Origins;
 use super::problem::{Origin, Problem};
 use crate::hosts::HostPattern;
 use crate::limits::Limits;
+use crate::machine::Unfit;
 
 /// All tenants, their routes, and what the server itself needs to know.
 #[derive(Debug)]
@@ -253,18 +254,19 @@ impl Plan {
         asked && !self.self_signed && !self.tenants.iter().any(has)
     }
 
-    /// A limit that the machine cannot give, as `name = value: why`: a problem at
-    /// each place where it is set as high.
-    pub(crate) fn unfit(&self, text: &str) -> Vec<Problem> {
-        let (name, why) = text.split_once(": ").unwrap_or((text, text));
-        let name = name.split(" = ").next().unwrap_or(name);
-        let places = || self.set.iter().filter(|set| set.name == name);
+    /// A limit that the machine cannot give: a problem at each place where it is
+    /// set as high.
+    pub(crate) fn unfit(&self, unfit: &Unfit) -> Vec<Problem> {
+        let places = || self.set.iter().filter(|set| set.name == unfit.name);
         let highest = places().map(|set| set.value).max();
         let places = places().filter(|set| Some(set.value) == highest);
-        let whole = |origin: &Origin| if origin.is_flag() { text } else { why };
-        let problems: Vec<Problem> =
-            places.map(|set| set.origin.problem(whole(&set.origin))).collect();
-        if problems.is_empty() { vec![Problem::of_all(text.to_owned())] } else { problems }
+        let problems: Vec<Problem> = places
+            .map(|SetLimit { origin, .. }| match origin.is_flag() {
+                true => origin.problem(unfit),
+                false => origin.problem(&unfit.why),
+            })
+            .collect();
+        if problems.is_empty() { vec![Problem::of_all(unfit.to_string())] } else { problems }
     }
 
     /// The largest value that a limit has anywhere.

@@ -2,6 +2,7 @@
 //! them: what was built is kept in the state directory.
 
 mod command;
+mod digest;
 mod javascript;
 mod lock;
 mod marks;
@@ -13,10 +14,9 @@ use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use crate::error::explain;
 use crate::state::{self, State};
+use digest::Digest;
 pub(crate) use marks::is_of_scripts;
 
 /// What to build a component from.
@@ -135,11 +135,8 @@ impl Recipe {
 
     /// Tells contents apart, with all else that a component depends on.
     fn key(&self, files: &[stage::Source]) -> Result<String, String> {
-        let mut digest = Sha256::new();
-        let mut add = |part: &[u8]| {
-            digest.update(part.len().to_le_bytes());
-            digest.update(part);
-        };
+        let mut digest = Digest::default();
+        let mut add = |part: &[u8]| digest.add(part);
         let (of_tools, of_adapter) = match self.kind {
             Kind::Wsgi | Kind::Asgi => (python::TOOLS, python::adapter()),
             Kind::JavaScript => (javascript::TOOLS, javascript::adapter()),
@@ -156,7 +153,7 @@ impl Recipe {
             add(file.name.as_os_str().as_encoded_bytes());
             add(&fs::read(&file.path).map_err(|error| wrong(&file.path, &error))?);
         }
-        Ok(hex(&digest.finalize()))
+        Ok(digest.name())
     }
 
     /// A message about this recipe.
@@ -256,13 +253,6 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), String> {
 fn wrong(path: &Path, error: &std::io::Error) -> String {
     format!("{}: {}", path.display(), explain(error))
 }
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().take(KEY_BYTES).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// How much of a digest tells contents apart, in bytes.
-const KEY_BYTES: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::command::run;
+use super::digest::Digest;
 use super::stage::{self, Source};
 use super::tools::{self, last_words, on_path};
-use super::{Place, Recipe, WIT, hex, wrong};
+use super::{Place, Recipe, WIT, wrong};
 
 /// What is installed from npm.
 pub(super) const TOOLS: &[&str] = &["esbuild@0.28.2", "@bytecodealliance/componentize-js@0.23.0"];
@@ -101,15 +101,14 @@ fn packages(
     if named.is_empty() || folder.join("node_modules").is_dir() {
         return Ok(None);
     }
-    let mut digest = Sha256::new();
+    let mut digest = Digest::default();
     let mut texts = Vec::new();
     for file in &named {
         let text = fs::read(&file.path).map_err(|error| wrong(&file.path, &error))?;
-        digest.update(text.len().to_le_bytes());
-        digest.update(&text);
+        digest.add(&text);
         texts.push((file.name.clone(), text));
     }
-    let installed = place.root.join("packages").join(hex(&digest.finalize()));
+    let installed = place.root.join("packages").join(digest.name());
     let npm = program("npm")?;
     let installed = tools::managed(installed, &[], |into| {
         tracing::info!("installing the packages of {}", folder.join(NAMED[0]).display());

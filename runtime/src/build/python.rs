@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::command::{Ended, run};
+use super::digest::Digest;
 use super::stage::{self, Source};
 use super::tools::{self, last_words, of_version, on_path};
-use super::{Kind, Place, Recipe, WIT, hex, wrong};
+use super::{Kind, Place, Recipe, WIT, wrong};
 
 const COMPONENTIZE: &str = "0.25.1";
 const UV: &str = "0.13.9";
@@ -187,12 +187,11 @@ fn packages(
     if name == "pyproject.toml" && !text.windows(PROJECT.len()).any(|part| part == PROJECT) {
         return none();
     }
-    let mut digest = Sha256::new();
+    let mut digest = Digest::default();
     for part in [name.as_bytes(), UV.as_bytes(), PYTHON.as_bytes(), ALWAYS.as_bytes(), &text] {
-        digest.update(part.len().to_le_bytes());
-        digest.update(part);
+        digest.add(part);
     }
-    let folder = place.root.join("packages").join(hex(&digest.finalize()));
+    let folder = place.root.join("packages").join(digest.name());
     tools::managed(folder, &[ALWAYS], |folder| {
         tracing::info!("installing the packages of {}", path.display());
         let mut uv = Command::new(&tools.uv);

@@ -74,6 +74,16 @@ pub(crate) fn explain(error: &io::Error) -> String {
     }
 }
 
+/// The same of a file that is to be written.
+pub(crate) fn explain_writing(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "permission denied; make it writable for the user that runs the server".to_owned()
+        }
+        _ => explain(error),
+    }
+}
+
 /// Why a request got no answer of its handler.
 #[derive(Debug, Error)]
 pub(crate) enum Refusal {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::{hmac, rand};
 
-use crate::error::explain;
+use crate::error::{explain, explain_writing};
 
 /// The name of the key's file.
 const KEY: &str = "key";
@@ -47,7 +47,7 @@ impl State {
         only_ours(&path, 0o022, "chmod go-w").map_err(told)?;
         let probe = path.join(temporary(name));
         let written = create(&probe).and_then(|_| fs::remove_file(&probe));
-        written.map_err(|error| told(explain(&error)))?;
+        written.map_err(|error| told(explain_writing(&error)))?;
         Ok(path)
     }
 
@@ -82,7 +82,7 @@ fn make(path: &Path) -> Result<(), String> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => "not a directory; name a directory".to_owned(),
-        _ => explain(&error),
+        _ => explain_writing(&error),
     })
 }
 
@@ -115,7 +115,7 @@ fn key(path: &Path) -> Result<[u8; KEY_LENGTH], String> {
             ErrorKind::AlreadyExists => Ok(()),
             _ => Err(error),
         });
-        made.map_err(|error| explain(&error))?;
+        made.map_err(|error| explain_writing(&error))?;
     }
     only_ours(path, 0o077, "chmod 600")?;
     let mut text = Vec::new();

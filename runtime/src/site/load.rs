@@ -16,7 +16,7 @@ use crate::config::address::Address;
 use crate::config::plan::{RoutePlan, StaticPlan, Target, TenantPlan};
 use crate::config::problem::Origin;
 use crate::config::{Plan, Problem};
-use crate::error::{StartError, explain};
+use crate::error::{StartError, explain_writing};
 use crate::files::{FileCache, Files, Root};
 use crate::handler::{Handler, Route};
 use crate::hosts::{HostPattern, Hosts};
@@ -344,16 +344,8 @@ impl Loader<'_> {
     }
 
     fn sink(&mut self, path: &Path, origin: &Origin) -> Option<crate::observe::Sink> {
-        let wrong = |error: std::io::Error| {
-            let why = match error.kind() {
-                std::io::ErrorKind::PermissionDenied => {
-                    "permission denied; make it writable for the user that runs the server"
-                        .to_owned()
-                }
-                _ => explain(&error),
-            };
-            origin.problem(format!("{}: {why}", path.display()))
-        };
+        let wrong =
+            |error| origin.problem(format!("{}: {}", path.display(), explain_writing(&error)));
         self.logs.file(path).map_err(|error| self.problems.push(wrong(error))).ok()
     }
 }

@@ -3,6 +3,8 @@
 
 mod faults;
 mod fetch;
+/// The same for both: key-value data is of WASI 0.2.
+#[path = "../../wasi_http_02/src/visits.rs"]
 mod visits;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -18,6 +18,7 @@ use aws_lc_rs::hmac;
 use wasmtime::component::Component;
 
 use super::world::not_valid;
+use crate::error::explain_writing;
 use crate::state::{self, State};
 
 /// What is signed begins with this: what an entry is, and its format.
@@ -171,7 +172,12 @@ impl Cache {
     ///
     /// # Errors
     /// The disk is full, or the like.
-    pub(super) fn keep(&self, name: &Name, compiled: &[u8]) -> io::Result<()> {
+    pub(super) fn keep(&self, name: &Name, compiled: &[u8]) -> Result<(), String> {
+        let folder = self.folder.display();
+        self.write(name, compiled).map_err(|error| format!("{folder}: {}", explain_writing(&error)))
+    }
+
+    fn write(&self, name: &Name, compiled: &[u8]) -> io::Result<()> {
         let tag = self.sign(name, |update| {
             update(compiled);
             Ok(())

@@ -214,9 +214,12 @@ impl Library {
         let compiled = self.compiler.compile(&engine.wasm, engine.kind, bytes)?;
         let component = self.loaded(identity, Code::of(&engine.wasm, &compiled)?)?;
         if let Some(cache) = &self.cache
-            && let Err(error) = cache.keep(&engine.entry(identity), &compiled)
+            && let Err(why) = cache.keep(&engine.entry(identity), &compiled)
         {
-            tracing::warn!("a compiled component is not kept: {error}");
+            tracing::warn!(
+                "a compiled component is not kept: {why}; make room there, or choose another \
+                 directory with --state"
+            );
         }
         Ok(component)
     }

@@ -94,7 +94,6 @@ def _app(target):
     import importlib
     import importlib.util
 
-    named = f"{target.MODULE}:{target.NAME}"
     module = target.MODULE
     try:
         found = importlib.util.find_spec(module)
@@ -103,16 +102,16 @@ def _app(target):
             raise
         found = None
     if found is None:
-        raise _Refused(f"{named}: there is no module {module!r}; name one of this folder, as in --wsgi app:app")
+        raise _Refused(f"there is no module {module!r}; name one of this folder, as in --wsgi app:app")
     imported = importlib.import_module(module)
     app = imported
     for part in target.NAME.split("."):
         if not hasattr(app, part):
-            raise _Refused(f"{named}: the module {module!r} has no {target.NAME!r}; it has {_callables(imported)}")
+            raise _Refused(f"the module {module!r} has no {target.NAME!r}; it has {_callables(imported)}")
         app = getattr(app, part)
     if not callable(app):
         kind = type(app).__name__
-        raise _Refused(f"{named}: {target.NAME!r} is not callable, it is of type {kind}; name the application itself")
+        raise _Refused(f"{target.NAME!r} is not callable, it is of type {kind}; name the application itself")
     return app
 
 

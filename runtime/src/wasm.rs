@@ -10,6 +10,8 @@ mod component;
 mod convert;
 mod fair;
 mod frozen;
+mod handles;
+mod hook;
 mod host;
 mod instance;
 mod library;
@@ -21,6 +23,7 @@ mod pool;
 mod service;
 mod settings;
 mod source;
+mod texts;
 mod world;
 
 use std::hash::{Hash, Hasher};

@@ -265,12 +265,17 @@ impl Bound {
 }
 
 /// The limits of the server itself. The pool has room for the largest instance
-/// of any route; a head may be as large as any tenant takes.
+/// of any route; a head may be as large as any tenant takes; and the machine must
+/// have the memory for each single thing.
 fn server_limits(plan: &Plan) -> Limits {
     Limits {
         memory: plan.largest(|limits| limits.memory),
         headers: plan.largest(|limits| limits.headers),
         uri: plan.largest(|limits| limits.uri),
+        tenant_memory: plan.largest(|limits| limits.tenant_memory),
+        body: plan.largest(|limits| limits.body),
+        response: plan.largest(|limits| limits.response),
+        value: plan.largest(|limits| limits.value),
         ..plan.limits.clone()
     }
 }

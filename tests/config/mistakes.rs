@@ -163,6 +163,14 @@ fn limits_above_the_machine_have_their_place() {
             "myweb.toml:2: limits.instances = 30000: the machine gives",
         ),
         (
+            top("[limits]\nfile-cache = \"900GiB\""),
+            "myweb.toml:2: limits.file-cache = \"900GiB\": the machine has",
+        ),
+        (
+            with("limits = { tenant-memory = \"900GiB\" }"),
+            "myweb.toml:4: tenant[0].limits.tenant-memory = \"900GiB\": the machine has",
+        ),
+        (
             "[limits]\ninstances = 10\n".to_owned() + &with("") + &with("").replace("\"a", "\"b"),
             "could take all of the server's instances = 10",
         ),

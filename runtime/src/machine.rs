@@ -71,6 +71,12 @@ pub(crate) struct Unfit {
     pub(crate) why: String,
 }
 
+impl Unfit {
+    pub(crate) fn new(name: &'static str, asked: String, why: String) -> Unfit {
+        Unfit { name, asked, why }
+    }
+}
+
 impl std::fmt::Display for Unfit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Unfit { name, asked, why } = self;

@@ -44,13 +44,8 @@ impl Default for Core {
     }
 }
 
-impl Core {
-    /// The component as text.
-    fn text(&self) -> String {
-        let Core { more, memory, strings, realloc, application, post_return, component, answer } =
-            self;
-        format!(
-            r#"(component
+/// The types of `myweb:handler` that a component begins with.
+const TYPES: &str = r#"
   (import "myweb:handler/types@0.1.0" (instance $types
     (type $status0 u16)
     (export "status" (type $status (eq $status0)))
@@ -73,6 +68,63 @@ impl Core {
   (alias export $types "header" (type $header))
   (alias export $types "env" (type $env))
   (alias export $types "body" (type $body))
+"#;
+
+/// The function that a component ends with, of the instance `$i`.
+const APPLICATION: &str = r#"
+  (type $headers (list $header))
+  (type $answer (tuple $status $headers $body))
+  (func $application (param "env" $env) (result $answer)
+    (canon lift (core func $i "application") string-encoding={strings}
+      (memory (core memory $i "memory")) (realloc (core func $i "cabi_realloc"))
+      (post-return (core func $i "post"))))
+  (export "application" (func $application))"#;
+
+/// A component that reads the granted file `big` into where it never makes room.
+pub fn takes_nothing() -> Vec<u8> {
+    let application = APPLICATION.replace("{strings}", "utf8");
+    let text = format!(
+        r#"(component {TYPES}
+  (import "myweb:handler/files@0.1.0" (instance $files
+    (type $error0 (variant
+      (case "not-granted") (case "not-found") (case "too-large") (case "unreadable")))
+    (export "error" (type $error (eq $error0)))
+    (type $bytes (list u8))
+    (type $read (result $bytes (error $error)))
+    (export "read" (func (param "path" string) (result $read)))))
+  (core module $room
+    (memory (export "memory") 1)
+    (data (i32.const 16) "big")
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (loop (br 0)) unreachable))
+  (core instance $room (instantiate $room))
+  (core func $read (canon lower (func $files "read")
+    (memory (core memory $room "memory")) (realloc (core func $room "cabi_realloc"))))
+  (core module $m
+    (import "files" "read" (func $read (param i32 i32 i32)))
+    (memory (export "memory") 2)
+    (global $next (mut i32) (i32.const 65536))
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+      (global.set $next (i32.add (global.get $next) (i32.const 256)))
+      (global.get $next))
+    (func (export "application") (param i32) (result i32)
+      (call $read (i32.const 16) (i32.const 3) (i32.const 64))
+      (i32.const 1024))
+    (func (export "post") (param i32)))
+  (core instance $i (instantiate $m
+    (with "files" (instance (export "read" (func $read))))))
+  {application})"#
+    );
+    wat::parse_str(text).expect("a component")
+}
+
+impl Core {
+    /// The component as text.
+    fn text(&self) -> String {
+        let Core { more, memory, strings, realloc, application, post_return, component, answer } =
+            self;
+        let lifted = APPLICATION.replace("{strings}", strings);
+        format!(
+            r#"(component {TYPES}
   (core module $m
     (memory (export "memory") {memory})
     (global $next (mut i32) (i32.const 65536))
@@ -87,13 +139,7 @@ impl Core {
     (func (export "post") (param i32) {post_return}))
   (core instance $i (instantiate $m))
   {component}
-  (type $headers (list $header))
-  (type $answer (tuple $status $headers $body))
-  (func $application (param "env" $env) (result $answer)
-    (canon lift (core func $i "application") string-encoding={strings}
-      (memory (core memory $i "memory")) (realloc (core func $i "cabi_realloc"))
-      (post-return (core func $i "post"))))
-  (export "application" (func $application)))"#
+  {lifted})"#
         )
     }
 

@@ -68,7 +68,7 @@ fn a4_memory_ends_at_its_limit() {
     let server = bad("a4", &Core { application: at_once, ..Core::default() });
     Victim::of(&server).beside(4, || assert_eq!(server.get("/bad").text(), "ok\n"));
     let large = Core { memory: "65536", ..Core::default() }.build("a4-minimum");
-    assert!(refused("a4", &large, &[]).contains("--max-memory"));
+    assert!(refused("a4", &large, &[]).contains("raise the memory limit"));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a4_an_answer_is_read_within_its_tenants_memory() {
     let answer = r"\c8\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\02\00\00\00\70\00";
     let held = Core { memory: "128", answer, post_return: FOR_EVER, ..Core::default() };
     let held = held.build("a4-held");
-    for (most, status) in [("12MiB", 507), ("24MiB", 504)] {
+    for (most, status) in [("12MiB", 507), ("40MiB", 504)] {
         let server = server(&held, &format!("tenant-memory = \"{most}\""));
         Victim::of(&server).beside(1, || assert_eq!(server.get("/bad").status, status));
     }

@@ -1,6 +1,8 @@
 //! Rows B: what a guest asks of the server, and what it returns.
 
-use super::component::Core;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use super::component::{Core, takes_nothing, write};
 use super::{Bad, Victim, ask, server};
 use crate::support::{Client, Server, root, test_guest};
 
@@ -265,4 +267,24 @@ fn b14_values_that_are_none_are_refused() {
     let misaligned = Core { application: "(return (i32.const 1025))", ..Core::default() };
     let server = server(&misaligned.build("b14-answer"), "");
     Victim::of(&server).beside(2, || assert_eq!(server.get("/bad").status, 500));
+}
+
+/// What a call gives a guest is held while the guest makes room for it, which it
+/// never does here.
+#[test]
+fn a5_what_a_call_gives_is_its_tenants_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("big"), vec![b'x'; 4 << 20]).expect("a file");
+    let app = write("a5-takes-nothing", &takes_nothing());
+    let route = format!("grants = {{ files = {:?} }}", folder.path());
+    // There is room for one at the same time.
+    let limits = "tenant-memory = \"8MiB\"";
+    let server = Bad { app: &app, at: "/bad", limits, route: &route }.start();
+    let refused = AtomicUsize::new(0);
+    Victim::of_large(&server, 2).beside(8, || {
+        let status = server.get("/bad").status;
+        assert!([504, 507].contains(&status), "{status}");
+        refused.fetch_add(usize::from(status == 507), Relaxed);
+    });
+    assert!(refused.into_inner() > 0, "the others got as much");
 }

@@ -56,12 +56,19 @@ fn scanner() -> Core {
     }
 }
 
-/// The engines: that of whole answers, and that of the streams of 0.3.
+/// The engines: that of whole answers, that of the streams of 0.3, and that of
+/// scripts.
 #[derive(Clone, Copy, Debug)]
 enum Engine {
     Plain,
     Concurrent,
+    Deep,
 }
+
+const ENGINES: [Engine; 3] = [Engine::Plain, Engine::Concurrent, Engine::Deep];
+
+/// What `myweb-run build` puts at the end of what it built of Python.
+const MARK: &[u8] = b"\0\x13\x0cmyweb:sourcepython";
 
 impl Engine {
     /// A component for this engine that does what a core does.
@@ -69,6 +76,10 @@ impl Engine {
         match self {
             // A component may have two memories: each has both of the only slot.
             Engine::Plain => write(&format!("c1-plain-{name}"), &core.beside(&core.bytes())),
+            Engine::Deep => {
+                let both = core.beside(&core.bytes());
+                write(&format!("c1-deep-{name}"), &[&both, MARK].concat())
+            }
             // What serves is a guest of 0.3; what is tested runs as it starts.
             Engine::Concurrent => {
                 let guest = std::fs::read(test_guest("wasi_http_03")).expect("a guest");
@@ -79,20 +90,22 @@ impl Engine {
 
     fn answer(self) -> &'static str {
         match self {
-            Engine::Plain => "ok\n",
+            Engine::Plain | Engine::Deep => "ok\n",
             Engine::Concurrent => "Hello, world!\n",
         }
     }
 }
 
-/// Two apps alternate through the only slot of the pool.
+/// Two apps alternate through the only slot of the pool: of one tenant, since two
+/// tenants would have a place each.
 fn alternate(engine: Engine, times: usize) {
     let began = Instant::now();
     let apps = [("canary", canary()), ("scanner", scanner())];
     let apps = apps.map(|(name, core)| format!("/{name}={}", engine.build(name, &core)));
     // A guest of streams may go on after its answer: the next one waits for its place.
     let limits = ["--instances", "1", "--max-concurrency", "1", "--max-memory", "4MiB"];
-    let server = Server::start(&[&["--app", &apps[0], "--app", &apps[1]], &limits[..]].concat());
+    let apps = ["--app", &apps[0], "--app", &apps[1], "--reuse", "1"];
+    let server = Server::start(&[&apps[..], &limits[..]].concat());
     let mut client = server.connect();
     for _ in 0..times {
         assert_eq!(client.get("/canary/hello").text(), engine.answer());
@@ -103,8 +116,7 @@ fn alternate(engine: Engine, times: usize) {
 
 #[test]
 fn c1_a_slot_keeps_nothing_of_who_had_it() {
-    alternate(Engine::Plain, 300);
-    alternate(Engine::Concurrent, 300);
+    ENGINES.into_iter().for_each(|engine| alternate(engine, 300));
 }
 
 #[test]
@@ -115,18 +127,36 @@ fn c1_a_slot_keeps_nothing_of_who_had_it_a_million_times() {
 
 #[test]
 #[ignore = "a million reuses of a slot: with `cargo xtask test --long`"]
+fn c1_a_slot_of_the_engine_of_scripts_keeps_nothing_a_million_times() {
+    alternate(Engine::Deep, 500_000);
+}
+
+#[test]
+#[ignore = "a million reuses of a slot: with `cargo xtask test --long`"]
 fn c1_a_slot_of_the_engine_of_streams_keeps_nothing_a_million_times() {
     alternate(Engine::Concurrent, 500_000);
 }
 
-/// What finds canaries finds them: one that fills its memory, and looks.
+/// What finds canaries finds each of them, wherever it is: in one that fills its
+/// own, and looks.
 #[test]
 fn c1_a_canary_would_be_seen() {
-    let both = format!("{}{}", canary().application, scanner().application);
-    for engine in [Engine::Plain, Engine::Concurrent] {
-        let core = Core { application: both.clone().leak(), ..canary() };
-        let app = format!("/={}", engine.build("both", &core));
-        let server = Server::start(&["--app", &app]);
-        assert_eq!(server.get("/hello").status, 500, "{engine:?}");
+    for (place, fill) in [
+        ("global", "(global.set $g (i64.const 1))"),
+        ("first-page", "(i32.store8 (i32.const 65535) (i32.const 1))"),
+        ("further-pages", "(i32.store8 (i32.const 1048575) (i32.const 1))"),
+        ("table", "(table.set $t (i32.const 999) (ref.func $f))"),
+    ] {
+        let both = format!("{fill}{}", scanner().application);
+        for engine in ENGINES {
+            let core = Core { application: both.clone().leak(), ..canary() };
+            let app = format!("/={}", engine.build(&format!("seen-{place}"), &core));
+            let server = Server::start(&["--app", &app]);
+            assert_eq!(server.get("/hello").status, 500, "{engine:?} {place}");
+        }
     }
+    // And nothing else: what fills nothing is answered.
+    let core = Core { application: scanner().application, ..canary() };
+    let app = format!("/={}", Engine::Plain.build("seen-nothing", &core));
+    assert_eq!(Server::start(&["--app", &app]).get("/hello").status, 200);
 }

@@ -24,7 +24,7 @@ pub fn send(path: impl Into<String>) -> Response {
 ///
 /// # Errors
 /// 404 when there is no such file among the granted ones, 500 when no files
-/// were granted, or the file is too large or cannot be read. Outside a
+/// were granted, or the file is larger than 4 MiB or cannot be read. Outside a
 /// component, as in native tests, no files are granted.
 pub fn read(path: &str) -> Result<Vec<u8>, Error> {
     #[cfg(target_arch = "wasm32")]

@@ -38,15 +38,17 @@ impl GrantedFiles {
         }
     }
 
-    /// Reads a file of at most `most` bytes.
-    pub(crate) fn read(&self, path: &str, most: usize) -> Result<Bytes, Denied> {
+    /// Opens a file of at most `most` bytes, to be read.
+    pub(crate) fn open(&self, path: &str, most: usize) -> Result<(Arc<Entry>, usize), Denied> {
         let found = self.find(path)?;
-        let length = usize::try_from(found.length).map_err(|_| Denied::TooLarge)?;
-        if length > most {
-            return Err(Denied::TooLarge);
-        }
-        found.read().map_err(|error| unreadable(path, &error))
+        let length = usize::try_from(found.length).ok().filter(|length| *length <= most);
+        length.map(|length| (found, length)).ok_or(Denied::TooLarge)
     }
+}
+
+/// Reads a file that was opened.
+pub(crate) fn read(found: &Entry, path: &str) -> Result<Bytes, Denied> {
+    found.read().map_err(|error| unreadable(path, &error))
 }
 
 fn unreadable(path: &str, error: &std::io::Error) -> Denied {

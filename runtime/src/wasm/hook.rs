@@ -13,8 +13,9 @@ const BESIDE_BODY: usize = 256 << 10;
 /// it is here while the guest's `post-return` runs, as long as it may run at all.
 #[derive(Default)]
 pub(super) struct Calls {
-    /// The calls that there are before the answer is read: one for each text and
-    /// list that it is given, and that of its function.
+    /// The calls that there are at least before the answer is read: one for each text
+    /// and list that it is given, and that of its function. Texts that are not UTF-8
+    /// take more where they are not ASCII: then the answer counts before it is read.
     before_answer: usize,
     /// What may be in the answer's body, in bytes.
     most: usize,
@@ -54,6 +55,7 @@ pub(super) fn called(mut store: StoreContextMut<'_, Host>, call: CallHook) -> wa
         }
         CallHook::CallingHost => {}
         CallHook::ReturningFromHost => {
+            host.given = None;
             if let Err(lack) = host.handles.called() {
                 return Err(host.memory.refuse(lack));
             }

@@ -20,15 +20,18 @@ use super::memory::MemoryLimit;
 use super::output::Output;
 use super::texts;
 use crate::capability::fetch::Fetch;
-use crate::capability::files::Denied;
+use crate::capability::files::{self, Denied};
 use crate::capability::{Grants, config, keyvalue, log};
 use crate::config::plan::Clock;
 use crate::limits::Limits;
 use crate::request::Request;
-use crate::tenant::Tenant;
+use crate::tenant::{Taken, Tenant};
 
 /// Random bytes that a guest may ask for at once.
-const RANDOM: u64 = 1 << 20;
+const RANDOM: u64 = 256 << 10;
+/// A file that it may read, in bytes: nobody else is served here meanwhile. One
+/// that it sends may be as large as there are.
+const FILE: usize = 4 << 20;
 /// What one map of header fields may hold, and a text of a request that the guest
 /// sends, in bytes. SECURITY: a call can add no more to what its handles hold.
 pub(super) const FIELDS: usize = 16 << 10;
@@ -39,6 +42,9 @@ pub(super) struct Host {
     wasi: Option<WasiCtx>,
     pub(super) handles: Handles,
     pub(super) calls: Calls,
+    /// What the call that it makes gives it, until that is in its own memory. SECURITY:
+    /// its `realloc` is asked for room before, and may take its time.
+    pub(super) given: Option<Taken>,
     http: WasiHttpCtx,
     fetch: Fetch,
     pub(super) output: Output,
@@ -46,7 +52,7 @@ pub(super) struct Host {
     /// In place of the machine's clocks, if the tenant has it so.
     frozen: Option<FrozenTime>,
     grants: Arc<Grants>,
-    /// The largest answer, and file that a guest reads, in bytes.
+    /// The largest body of an answer, in bytes.
     pub(super) largest: usize,
 }
 
@@ -60,6 +66,7 @@ impl Host {
             wasi: None,
             handles: Handles::new(&tenant.memory),
             calls: Calls::default(),
+            given: None,
             http,
             fetch: Fetch::new(grants.outbound.clone(), output.shared()),
             output,
@@ -160,6 +167,7 @@ pub(super) fn link(engine: &wasmtime::Engine, concurrent: bool) -> wasmtime::Res
     keyvalue::link(&mut linker, |host| keyvalue::View {
         granted: &host.grants.keyvalue,
         table: &mut host.handles.table,
+        given: &mut host.given,
     })?;
     config::link(&mut linker, |host| &host.grants.config)?;
     log::link(&mut linker, |host| host.output.log())?;
@@ -168,9 +176,19 @@ pub(super) fn link(engine: &wasmtime::Engine, concurrent: bool) -> wasmtime::Res
 
 type FileRead = (Result<Vec<u8>, FilesError>,);
 
-fn read_file(store: StoreContextMut<'_, Host>, (path,): (String,)) -> wasmtime::Result<FileRead> {
-    let host = store.data();
-    let bytes = host.grants.files.read(&path, host.largest).map_err(|denied| match denied {
+fn read_file(
+    mut store: StoreContextMut<'_, Host>,
+    (path,): (String,),
+) -> wasmtime::Result<FileRead> {
+    let host = store.data_mut();
+    let bytes = match host.grants.files.open(&path, FILE) {
+        Ok((found, length)) => {
+            host.given = Some(host.memory.hold(length)?);
+            files::read(&found, &path)
+        }
+        Err(denied) => Err(denied),
+    };
+    let bytes = bytes.map_err(|denied| match denied {
         Denied::NotGranted => FilesError::NotGranted,
         Denied::NotFound => FilesError::NotFound,
         Denied::TooLarge => FilesError::TooLarge,

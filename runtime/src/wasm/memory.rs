@@ -12,6 +12,9 @@ use crate::tenant::{Budget, Lack, Taken};
 /// Entries of tables that come with a place to run; a Rust component has some
 /// hundreds. More are charged.
 const TABLES_FREE: usize = 2_000;
+/// How much larger a text can be here than in a guest: Latin-1 has one byte for
+/// what UTF-8 has two for.
+const ENCODED: usize = 2;
 /// What an entry of a table takes, in bytes.
 const TABLE_ENTRY: usize = size_of::<usize>();
 
@@ -56,6 +59,13 @@ impl MemoryLimit {
         self.beside.more(beside)
     }
 
+    /// Takes what a call gives the guest.
+    pub(super) fn hold(&mut self, bytes: usize) -> wasmtime::Result<Taken> {
+        let mut held = self.answer.another();
+        held.more(bytes).map_err(|lack| self.refuse(lack))?;
+        Ok(held)
+    }
+
     /// An answer is read next. Tells how large it may be: its body is in the guest's
     /// memory, and has at most `most` bytes.
     pub(super) fn read_answer(&mut self, most: usize, beside: usize) -> usize {
@@ -66,7 +76,8 @@ impl MemoryLimit {
     /// The guest goes on at another time, perhaps after its answer was read: then
     /// that is its tenant's memory meanwhile.
     pub(super) fn wait(&mut self) -> wasmtime::Result<()> {
-        let more = self.answer_room.saturating_sub(self.answer.bytes());
+        let most = self.answer_room.saturating_mul(ENCODED);
+        let more = most.saturating_sub(self.answer.bytes());
         if more == 0 {
             return Ok(());
         }

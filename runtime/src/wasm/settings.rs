@@ -99,6 +99,7 @@ pub(super) fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_memories_per_component(MEMORIES)
         .max_memories_per_module(1)
         .max_tables_per_component(TABLES)
+        .max_tables_per_module(TABLES)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(limits.memory)
         .linear_memory_keep_resident(MEMORY_KEPT)

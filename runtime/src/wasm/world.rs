@@ -51,9 +51,11 @@ impl World {
 /// What is said of bytes that are no component.
 pub(super) fn not_valid(why: &str) -> String {
     let mend = if why.contains("memory") && why.contains("exceeds the limit") {
-        "raise --max-memory, or let it start with less"
+        "raise the memory limit, or let it start with less"
     } else if ["enabled", "disabled", "feature"].iter().any(|word| why.contains(word)) {
         "build it without that feature"
+    } else if why.contains("exceeds") {
+        "build it with less of that"
     } else {
         "build it again"
     };

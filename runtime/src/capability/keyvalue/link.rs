@@ -16,6 +16,8 @@ use crate::tenant::Taken;
 pub(crate) struct View<'a> {
     pub(crate) granted: &'a Granted,
     pub(crate) table: &'a mut ResourceTable,
+    /// Memory that is taken up until the guest has what it is given.
+    pub(crate) given: &'a mut Option<Taken>,
 }
 
 /// How they find it.
@@ -155,9 +157,37 @@ where
     F: Fn(Bucket, P) -> Fut + Copy + Send + Sync + 'static,
     Fut: Future<Output = Result<R, Failure>> + Send,
 {
+    give(instance, name, of, move |bucket, params: P| {
+        let answer = function(bucket, params);
+        async move { Ok((answer.await?, None)) }
+    })
+}
+
+/// The same of one that gives values, whose memory is taken up until the guest has
+/// them.
+fn give<T, P, R, F, Fut>(
+    instance: &mut LinkerInstance<'_, T>,
+    name: &str,
+    of: Of<T>,
+    function: F,
+) -> wasmtime::Result<()>
+where
+    T: Send + 'static,
+    P: OfBucket + ComponentNamedList + Lift + Send + 'static,
+    R: Send + 'static,
+    Answer<R>: ComponentNamedList + Lower,
+    F: Fn(Bucket, P) -> Fut + Copy + Send + Sync + 'static,
+    Fut: Future<Output = Result<(R, Option<Taken>), Failure>> + Send,
+{
     instance.func_wrap_async(name, move |mut store, params: P| {
         let bucket = of(store.data_mut()).table.get(params.bucket()).cloned();
-        Box::new(async move { Ok((function(bucket?, params).await.map_err(Error::from),)) })
+        Box::new(async move {
+            let given = function(bucket?, params).await.map_err(Error::from);
+            Ok((given.map(|(values, held)| {
+                *of(store.data_mut()).given = held;
+                values
+            }),))
+        })
     })
 }
 
@@ -177,8 +207,9 @@ fn link_store<T: Send + 'static>(
             .map_or_else(|error| Ok(Err(error)), |pushed| pushed.map(Ok))?;
         Ok::<Answer<Resource<Bucket>>, _>((opened,))
     })?;
-    call(store, "[method]bucket.get", of, async |bucket, (_, key): One| {
-        Ok(bucket.read_one(key).await?.values.pop().flatten())
+    give(store, "[method]bucket.get", of, async |bucket, (_, key): One| {
+        let mut read = bucket.read_one(key).await?;
+        Ok((read.values.pop().flatten(), Some(read.held)))
     })?;
     call(store, "[method]bucket.set", of, async |bucket, (_, key, value): Two| {
         bucket.put(vec![(key, Some(value))]).await
@@ -193,10 +224,11 @@ fn link_batch<T: Send + 'static>(
     batch: &mut LinkerInstance<'_, T>,
     of: Of<T>,
 ) -> wasmtime::Result<()> {
-    call(batch, "get-many", of, async |bucket, (_, keys): Many| {
+    give(batch, "get-many", of, async |bucket, (_, keys): Many| {
         let read = bucket.read(keys.clone()).await?;
         let pairs = keys.into_iter().zip(read.values);
-        Ok(pairs.map(|(key, value)| Some((key, value?))).collect::<Vec<_>>())
+        let pairs: Vec<_> = pairs.map(|(key, value)| Some((key, value?))).collect();
+        Ok((pairs, Some(read.held)))
     })?;
     call(batch, "set-many", of, async |bucket, (_, pairs): ManyPairs| {
         bucket.put(pairs.into_iter().map(|(key, value)| (key, Some(value))).collect()).await
@@ -225,8 +257,16 @@ fn link_swap<T: Send + 'static>(
         })
     })?;
     atomics.func_wrap("[method]cas.current", move |mut store, (cas,): (Resource<Cas>,)| {
-        let seen = of(store.data_mut()).table.get(&cas)?.seen.as_deref().map(<[u8]>::to_vec);
-        Ok::<Answer<Option<Vec<u8>>>, _>((Ok(seen),))
+        let view = of(store.data_mut());
+        let cas = view.table.get(&cas)?;
+        let answer = match cas.bucket.hold(cas.seen.as_deref().map_or(0, <[u8]>::len)) {
+            Ok(held) => {
+                *view.given = Some(held);
+                Ok(cas.seen.as_deref().map(<[u8]>::to_vec))
+            }
+            Err(failure) => Err(Error::from(failure)),
+        };
+        Ok::<Answer<Option<Vec<u8>>>, _>((answer,))
     })?;
     atomics.func_wrap_async("swap", move |mut store, params: (Resource<Cas>, Vec<u8>)| {
         Box::new(async move {

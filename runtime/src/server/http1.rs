@@ -40,6 +40,9 @@ where
         .timer(TokioTimer::new())
         // `checked` has the deadlines.
         .header_read_timeout(None)
+        // A client that has closed its side may wait for its answer; whether it
+        // does, `abandoned` decides.
+        .half_close(true)
         .max_headers(limits.header_count)
         // The request line stands in the same buffer.
         .max_buf_size(limits.headers.saturating_add(limits.uri).max(MIN_BUFFER))

@@ -46,10 +46,12 @@ impl Validators {
     }
 
     pub(crate) fn insert(&self, headers: &mut HeaderMap) {
-        let etag = self.etag.iter().map(|value| (header::ETAG, value.clone()));
-        let modified =
-            self.last_modified.iter().map(|value| (header::LAST_MODIFIED, value.clone()));
-        headers.extend(etag.chain(modified));
+        if let Some(etag) = &self.etag {
+            headers.insert(header::ETAG, etag.clone());
+        }
+        if let Some(modified) = &self.last_modified {
+            headers.insert(header::LAST_MODIFIED, modified.clone());
+        }
     }
 
     /// What a request's conditions ask for, in the order of section 13.2.2.

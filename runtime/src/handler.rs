@@ -120,22 +120,20 @@ impl Route {
         Ok(app.answer(request, body, found, permit, &self.name).await?)
     }
 
-    /// An answer with the headers that the route gives to all of its own.
-    pub(crate) fn with_headers(&self, mut answer: Response) -> Response {
-        if respond::is_good(&answer) || matches!(self.handler, Handler::Redirect(_)) {
-            answer = with_cache_control(answer, &self.cache_control);
+    /// Adds to an answer the headers that the route gives to all of its own.
+    pub(crate) fn add_headers(&self, answer: &mut Response) {
+        if respond::is_good(answer) || matches!(self.handler, Handler::Redirect(_)) {
+            add_cache_control(answer, &self.cache_control);
         }
         for (name, value) in &self.headers {
             answer.headers_mut().insert(name, value.clone());
         }
-        answer
     }
 }
 
-/// An answer with this `Cache-Control`, unless it has one.
-pub(crate) fn with_cache_control(mut answer: Response, value: &HeaderValue) -> Response {
+/// Adds this `Cache-Control` to an answer, unless it has one.
+pub(crate) fn add_cache_control(answer: &mut Response, value: &HeaderValue) {
     answer.headers_mut().entry(header::CACHE_CONTROL).or_insert_with(|| value.clone());
-    answer
 }
 
 /// What can be done with static files.

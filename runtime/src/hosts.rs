@@ -83,11 +83,15 @@ impl<T> Hosts<T> {
 
     /// What a host leads to: itself, the longest name it is below, or any.
     pub(crate) fn find(&self, host: &str) -> Option<&T> {
-        let mut below = host.match_indices('.').filter_map(|(dot, _)| host.get(dot + 1..));
-        self.exact
-            .get(host)
-            .or_else(|| below.find_map(|name| self.below.get(name)))
-            .or(self.any.as_ref())
+        self.exact.get(host).or_else(|| self.find_below(host)).or(self.any.as_ref())
+    }
+
+    fn find_below(&self, host: &str) -> Option<&T> {
+        if self.below.is_empty() {
+            return None;
+        }
+        let mut names = host.match_indices('.').filter_map(|(dot, _)| host.get(dot + 1..));
+        names.find_map(|name| self.below.get(name))
     }
 }
 

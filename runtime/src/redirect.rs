@@ -45,13 +45,12 @@ impl Transport {
         Some(answer(location, StatusCode::PERMANENT_REDIRECT))
     }
 
-    /// An answer with what it says to clients that came over TLS (RFC 6797
+    /// Adds to an answer what it says to clients that came over TLS (RFC 6797
     /// section 7.2: to no others).
-    pub(crate) fn with_hsts(&self, mut answer: Response, request: &Request) -> Response {
+    pub(crate) fn add_hsts(&self, answer: &mut Response, request: &Request) {
         if let Some(hsts) = self.hsts.as_ref().filter(|_| request.secure) {
             answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
-        answer
     }
 }
 

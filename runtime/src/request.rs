@@ -253,7 +253,7 @@ pub(crate) fn split_host(host: &str, default: u16) -> Option<(String, u16)> {
     let name_end = if host.starts_with('[') {
         host.find(']')? + 1
     } else {
-        host.find(':').unwrap_or(host.len())
+        host.bytes().position(|byte| byte == b':').unwrap_or(host.len())
     };
     let (name, port) = host.split_at(name_end);
     let port = match port.strip_prefix(':') {
@@ -274,9 +274,15 @@ pub(crate) fn split_host(host: &str, default: u16) -> Option<(String, u16)> {
 
 /// A name or an IPv4 address: no user, no wildcards, no spaces.
 fn is_name(name: &str) -> bool {
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    let labels = name.split('.').all(|label| !label.is_empty());
-    labels && name.len() <= 255 && name.bytes().all(known)
+    let mut before = b'.';
+    let sound = name.bytes().all(|byte| {
+        let label = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        // No label is empty.
+        let sound = label || byte == b'.' && before != b'.';
+        before = byte;
+        sound
+    });
+    sound && before != b'.' && name.len() <= 255
 }
 
 /// Decodes each segment once. NUL, text that is not UTF-8, and segments that
@@ -288,7 +294,9 @@ fn decode_path(raw: &str) -> Result<String, Refusal> {
     } else {
         raw.to_owned()
     };
-    if path.split('/').any(|segment| segment == "." || segment == "..") {
+    // A path begins with a slash: without this, no segment begins with a dot.
+    let dotted = path.as_bytes().windows(2).any(|pair| pair == b"/.");
+    if dotted && path.split('/').any(|segment| segment == "." || segment == "..") {
         return Err(Refusal::BadRequest("the path has a `.` or `..` segment"));
     }
     Ok(path)

@@ -108,8 +108,8 @@ impl<T> Router<T> {
     pub(crate) fn find(&self, path: &str, method: &Method) -> Result<(&T, Found), Miss> {
         let mut values = Vec::new();
         let mut allow = Vec::new();
-        let all: Vec<&str> = segments(path).collect();
-        match self.root.find(&all, method, &mut values, &mut allow) {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        match self.root.find(Some(path), method, &mut values, &mut allow) {
             Some(route) => {
                 let values = values.into_iter().map(str::to_owned);
                 let params = route.names.iter().cloned().zip(values).collect();
@@ -122,16 +122,21 @@ impl<T> Router<T> {
 }
 
 impl<T> Node<T> {
-    /// Walks down; comes back up where a more specific way ends in nothing.
+    /// Walks down what is left of a path, `None` behind its last segment; comes
+    /// back up where a more specific way ends in nothing.
     fn find<'a, 'p>(
         &'a self,
-        path: &[&'p str],
+        path: Option<&'p str>,
         method: &Method,
         values: &mut Vec<&'p str>,
         allow: &mut Vec<Method>,
     ) -> Option<&'a Route<T>> {
-        if let [segment, rest @ ..] = path {
-            let literal = self.literals.get(*segment);
+        if let Some(path) = path {
+            let (segment, rest) = match path.split_once('/') {
+                Some((segment, rest)) => (segment, Some(rest)),
+                None => (path, None),
+            };
+            let literal = self.literals.get(segment);
             if let Some(route) = literal.and_then(|n| n.find(rest, method, values, allow)) {
                 return Some(route);
             }

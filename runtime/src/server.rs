@@ -21,12 +21,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::Shared;
+use addresses::Addresses;
 use connection::Context;
 use listen::Listeners;
 use stream::Stream;
@@ -55,10 +56,10 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     stop: impl Future<Output = Stop>,
 ) {
-    let (drain, draining) = watch::channel(false);
     let mut connections = JoinSet::new();
     let places = Arc::new(Semaphore::new(shared.limits.connections));
-    let context = Context { shared: shared.clone(), addresses: Arc::default(), draining };
+    let addresses = Arc::<Addresses>::default();
+    let context = Context { shared: shared.clone(), addresses: addresses.clone() };
     let serve = |(stream, encrypted): (Stream, bool), place| {
         let (context, tls) = (context.clone(), tls.clone().filter(|_| encrypted));
         async move {
@@ -71,7 +72,7 @@ pub(crate) async fn serve(
     let stopped = loop {
         tokio::select! {
             stopped = &mut stop => break stopped,
-            (place, accepted) = accept(&places, &mut listeners) => match accepted {
+            (place, accepted) = accept(&places, &addresses, &mut listeners) => match accepted {
                 Ok(accepted) => {
                     connections.spawn(serve(accepted, place));
                 }
@@ -91,7 +92,7 @@ pub(crate) async fn serve(
     };
     // With what it holds: copies of the listeners, for a process that takes over.
     drop(stop);
-    drain.send_replace(true);
+    addresses.drain();
     // What waits to be accepted is left to who takes over. If nobody does, it is
     // answered here: its clients may have sent their requests already.
     let waiting = match stopped {
@@ -114,12 +115,18 @@ pub(crate) async fn serve(
 }
 
 /// The next connection, once there is a place for it. Until then it waits where
-/// the kernel keeps it.
+/// the kernel keeps it, and those on which nothing goes on make room.
 async fn accept(
     places: &Arc<Semaphore>,
+    addresses: &Addresses,
     listeners: &mut Listeners,
 ) -> (Option<OwnedSemaphorePermit>, io::Result<(Stream, bool)>) {
-    let place = places.clone().acquire_owned().await.ok();
+    let place = loop {
+        match timeout(PAUSE, places.clone().acquire_owned()).await {
+            Ok(place) => break place.ok(),
+            Err(_) => addresses.end_quiet(),
+        }
+    };
     (place, listeners.accept().await)
 }
 

@@ -16,7 +16,7 @@ use crate::capability::keyvalue::Place;
 use crate::config::plan::{GrantsPlan, NEVER_FRESH};
 use crate::error::Refusal;
 use crate::files::Files;
-use crate::handler::{Handler, Route, reads, with_cache_control};
+use crate::handler::{Handler, Route, add_cache_control, reads};
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::observe::{AccessLog, Visit};
@@ -111,12 +111,13 @@ impl Site {
             }
         };
         visit.tenant = Some(site.tenant.clone());
-        let answer = match site.answer(request, asked, visit) {
+        let mut answer = match site.answer(request, asked, visit) {
             Ok(Step::Answered(response)) => response,
             Ok(run) => return run,
             Err(refusal) => refuse(&refusal, asked, visit, &site.error_pages),
         };
-        Step::Answered(site.transport.with_hsts(answer, request))
+        site.transport.add_hsts(&mut answer, request);
+        Step::Answered(answer)
     }
 
     /// The tenant that a request is for.
@@ -149,9 +150,10 @@ impl TenantSite {
             return Ok(Step::Answered(answer));
         }
         if let Some(front) = self.front.as_ref().filter(|_| reads(&request.method))
-            && let Some(response) = front.answer(&request.path, request)?
+            && let Some(mut answer) = front.answer(&request.path, request)?
         {
-            return Ok(Step::Answered(with_cache_control(response, &NEVER_FRESH)));
+            add_cache_control(&mut answer, &NEVER_FRESH);
+            return Ok(Step::Answered(answer));
         }
         let (route, found) = self.router.find(&request.path, &request.method)?;
         visit.route = Some(route.name.clone());
@@ -174,9 +176,10 @@ impl TenantSite {
         asked: &Asked,
         visit: &Visit,
     ) -> Response {
-        let answer =
+        let mut answer =
             answer.unwrap_or_else(|refusal| refuse(&refusal, asked, visit, &self.error_pages));
-        route.with_headers(answer)
+        route.add_headers(&mut answer);
+        answer
     }
 }
 
@@ -191,8 +194,9 @@ impl Run {
     ) -> Response {
         let Run { site, route, app, found } = self;
         let answer = route.of_app(&app, request, payload, found, &site.tenant).await;
-        let answer = site.of_route(&route, answer, asked, visit);
-        site.transport.with_hsts(answer, request)
+        let mut answer = site.of_route(&route, answer, asked, visit);
+        site.transport.add_hsts(&mut answer, request);
+        answer
     }
 }
 

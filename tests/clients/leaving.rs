@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use crate::http2::Frames;
 use crate::support::tls::Authority;
-use crate::support::{Client, PATIENCE, Server, Wire, test_guest};
+use crate::support::{Client, PATIENCE, Server, Wire, test_guest, wait_for};
 
 /// The first request takes the only place for as long as it runs.
 const ONE_PLACE: [&str; 8] =
@@ -103,6 +103,31 @@ fn a_client_of_http2_that_leaves_more_behind_stops_its_guest() {
         drop(client);
         assert_eq!(server.get("/ok").status, 200, "{} bytes behind it", more.len());
     }
+}
+
+/// Asks, closes its side, as `nc -N` does, and takes what comes.
+fn ask_and_close(server: &Server, path: &str) -> Vec<u8> {
+    let mut stream = connect(server);
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("a request");
+    stream.shutdown(Shutdown::Write).expect("half of the end");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an orderly end");
+    answer
+}
+
+#[test]
+fn a_client_that_closes_its_side_once_it_has_asked_gets_what_is_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("small.txt"), "small").expect("a file");
+    std::fs::write(folder.path().join("large.bin"), vec![b'x'; 20 << 20]).expect("a file");
+    let app = format!("/app={}", test_guest("misbehave"));
+    let server = Server::start_in(folder.path(), &["--static", ".", "--app", &app]);
+    assert!(ask_and_close(&server, "/small.txt").ends_with(b"small"));
+    assert!(ask_and_close(&server, "/large.bin").len() > 20 << 20);
+    assert!(ask_and_close(&server, "/nothing").starts_with(b"HTTP/1.1 404"));
+    // An app has a tick for it, which on a busy machine may be over too soon.
+    wait_for(|| ask_and_close(&server, "/app/ok").starts_with(b"HTTP/1.1 200"));
 }
 
 #[test]

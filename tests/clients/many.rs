@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use socket2::{Domain, Socket, Type};
 
 use crate::support::process::{cpu, descriptors, limit_descriptors, pass};
-use crate::support::{BINARY, Client, PATIENCE, Server, guest, wait_for};
+use crate::support::{BINARY, Client, PATIENCE, Server, guest, test_guest, wait_for};
 
 const GET: &[u8] = b"GET /sayhello HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -66,16 +66,31 @@ fn e6_an_address_has_so_many_connections_and_no_more() {
 
 #[test]
 fn e6_connections_beyond_all_places_wait() {
-    let server = Server::start(&["--app", &guest("hello"), "--max-connections", "2"]);
+    let limits = ["--max-connections", "2", "--max-cpu", "60s", "--max-wall", "60s"];
+    let server = Server::start(&[&["--app", &test_guest("misbehave")], &limits[..]].concat());
     let mut clients: Vec<Client> = (0..2).map(|_| server.connect()).collect();
     for client in &mut clients {
-        assert_eq!(client.get("/sayhello").status, 200);
+        client.send(b"GET /loop HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.wait_for_log("began");
     }
     let mut third = server.connect();
-    third.send(GET);
-    assert_eq!(clients[0].get("/sayhello").status, 200);
+    third.send(b"GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
     clients.pop();
     assert_eq!(third.read_answer().map(|answer| answer.status), Some(200));
+}
+
+#[test]
+fn e6_quiet_connections_of_who_has_most_make_room_where_places_are_short() {
+    let server = Server::start(&["--app", &guest("hello"), "--max-connections", "4"]);
+    let mut good = connect_from([127, 0, 0, 2], &server);
+    assert_eq!(good.get("/sayhello").status, 200);
+    let mut many: Vec<Client> = (0..3).map(|_| server.connect()).collect();
+    assert_eq!(many[0].get("/sayhello").status, 200);
+    // All places are taken: by an idle connection, and by those that never asked.
+    let mut next = connect_from([127, 0, 0, 3], &server);
+    assert_eq!(next.get("/sayhello").status, 200);
+    assert!(many[1].is_closed(), "the longest quiet of the address that has most");
+    assert_eq!(good.get("/sayhello").status, 200, "longer quiet, but the only one of its own");
 }
 
 /// What a client does that does not mean well.
@@ -146,7 +161,8 @@ fn d8_more_connections_than_descriptors_are_no_load_and_no_harm() {
     let limits = ["--max-header-time", "60s"];
     let arguments = [&["--static", ".", "--app", &app], &limits[..]].concat();
     let server = Server::start_by(&mut command, &arguments);
-    let mut client = server.connect();
+    // Of another address than the flood: those of who has most make room.
+    let mut client = connect_from([127, 0, 0, 2], &server);
     assert_eq!(client.get("/known.txt").text(), "known.txt");
     let flood: Vec<TcpStream> =
         (0..3_000).filter_map(|_| TcpStream::connect(server.address).ok()).collect();

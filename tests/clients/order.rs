@@ -31,6 +31,25 @@ fn e10_ten_thousand_pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
+fn e10_a_request_behind_the_last_one_is_not_answered() {
+    let server = server();
+    let mut client = server.connect();
+    let (last, next) = (
+        "GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "GET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    client.send(format!("{last}{next}").as_bytes());
+    assert_eq!(
+        client
+            .read_answer()
+            .and_then(|answer| answer.header("connection").map(str::to_owned))
+            .as_deref(),
+        Some("close")
+    );
+    assert!(client.read_answer().is_none(), "RFC 9112 section 9.6");
+}
+
+#[test]
 fn e10_requests_whose_answers_nobody_reads_are_not_kept() {
     let server = Server::start(&["--app", &test_guest("echo"), "--reuse", "1000"]);
     let before = memory(&server);

@@ -62,6 +62,13 @@ pub(crate) fn statics() -> Result<()> {
     tls::run()
 }
 
+/// `cargo xtask bench tls`: what TLS costs, alone.
+pub(crate) fn tls() -> Result<()> {
+    needs(&["nginx", "h2load", "openssl"])?;
+    build::all()?;
+    tls::run()
+}
+
 /// `cargo xtask bench density`: what ten thousand components cost.
 pub(crate) fn density() -> Result<()> {
     build::all()?;

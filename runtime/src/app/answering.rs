@@ -75,6 +75,11 @@ pub(crate) enum Answering {
 }
 
 impl Answering {
+    /// Whether an app is still to answer.
+    pub(crate) fn is_of_app(&self) -> bool {
+        matches!(self, Answering::Running(_))
+    }
+
     fn made(answer: Response, head: bool, visit: Box<Visit>) -> Answering {
         Answering::Made(Some(respond::finish(answer, head, visit)))
     }

@@ -1,47 +1,96 @@
-//! How many connections each client address has.
+//! All connections, by the client addresses that they come from: how many each
+//! has, and which end where places are short.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::activity::{Activity, BRIEF};
 use crate::limits::rate::network;
+
+/// How many connections are told to end at once where places are short.
+const AT_ONCE: usize = 32;
 
 /// Connections by the network that they come from.
 #[derive(Debug, Default)]
-pub(super) struct Addresses(Mutex<HashMap<IpAddr, usize>>);
+pub(super) struct Addresses(Mutex<All>);
+
+#[derive(Debug, Default)]
+struct All {
+    networks: HashMap<Network, HashMap<u64, Arc<Activity>>>,
+    next: u64,
+    draining: bool,
+}
+
+/// `None` for those that are not counted.
+type Network = Option<IpAddr>;
 
 /// A place of a connection.
 #[derive(Debug)]
-pub(super) struct Place(Option<(Arc<Addresses>, IpAddr)>);
+pub(super) struct Place {
+    addresses: Arc<Addresses>,
+    network: Network,
+    number: u64,
+}
 
 impl Addresses {
     /// A place for one more connection of an address, if it has less than
-    /// `most`; `None` as an address is not counted.
+    /// `most`; one of `None` always has.
     pub(super) fn take(
         self: &Arc<Addresses>,
         address: Option<SocketAddr>,
         most: usize,
+        activity: &Arc<Activity>,
     ) -> Option<Place> {
-        let Some(address) = address else { return Some(Place(None)) };
-        let network = network(address.ip());
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = all.entry(network).or_default();
-        if *count >= most {
+        let network = address.map(|address| network(address.ip()));
+        let mut all = self.all();
+        if all.draining {
+            activity.drain();
+        }
+        let number = all.next;
+        let there = all.networks.entry(network).or_default();
+        if network.is_some() && there.len() >= most {
             return None;
         }
-        *count += 1;
-        Some(Place(Some((self.clone(), network))))
+        there.insert(number, activity.clone());
+        all.next += 1;
+        Some(Place { addresses: self.clone(), network, number })
+    }
+
+    /// Tells all connections that the server drains.
+    pub(super) fn drain(&self) {
+        let mut all = self.all();
+        all.draining = true;
+        all.networks.values().flat_map(HashMap::values).for_each(|activity| activity.drain());
+    }
+
+    /// Tells some connections on which nothing goes on to end, longest quiet first:
+    /// of the networks that have more than half as many as any, so that none takes
+    /// the places of those that have few.
+    pub(super) fn end_quiet(&self) {
+        let all = self.all();
+        let most = all.networks.values().map(HashMap::len).max().unwrap_or_default();
+        let large = all.networks.values().filter(|there| there.len() * 2 > most);
+        let activities = large.flat_map(HashMap::values);
+        let quiet = activities.map(|activity| (activity.quiet_for(), activity));
+        let mut quiet: Vec<_> = quiet.filter(|(time, _)| *time >= BRIEF).collect();
+        quiet.sort_by_key(|(time, _)| Reverse(*time));
+        quiet.into_iter().take(AT_ONCE).for_each(|(_, activity)| activity.end());
+    }
+
+    fn all(&self) -> MutexGuard<'_, All> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some((addresses, network)) = &self.0 else { return };
-        let mut all = addresses.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = all.get_mut(network) {
-            *count -= 1;
-            if *count == 0 {
-                all.remove(network);
+        let mut all = self.addresses.all();
+        if let Some(there) = all.networks.get_mut(&self.network) {
+            there.remove(&self.number);
+            if there.is_empty() {
+                all.networks.remove(&self.network);
             }
         }
     }
@@ -54,15 +103,15 @@ mod tests {
     #[test]
     fn each_network_has_its_places() {
         let addresses = Arc::new(Addresses::default());
-        let take = |text: &str| addresses.take(text.parse().ok(), 2);
+        let take = |text: &str| addresses.take(text.parse().ok(), 2, &Activity::new());
         let (first, second) = (take("[fd00::1]:1"), take("[fd00::2]:1"));
         assert!(first.is_some() && second.is_some());
         assert!(take("[fd00::3]:1").is_none());
         assert!(take("[fd00:0:0:1::3]:1").is_some());
         drop(first);
         assert!(take("[fd00::3]:1").is_some());
-        assert!(take("unix").is_some(), "not counted");
+        assert!((0..3).map(|_| take("unix")).all(|place| place.is_some()), "not counted");
         drop(second);
-        assert!(addresses.0.lock().unwrap().is_empty());
+        assert!(addresses.all().networks.is_empty(), "all places are free");
     }
 }

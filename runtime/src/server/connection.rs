@@ -9,16 +9,15 @@ use std::sync::Arc;
 use std::task::{self, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::Version;
 use http::header::{self, HeaderValue};
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsAcceptor;
 
-use super::activity::{Running, Tracked};
+use super::activity::{Activity, BRIEF, Running, Tracked};
 use super::addresses::Addresses;
 use super::frames::PREFACE;
 use super::rewound::Rewound;
@@ -35,17 +34,17 @@ use crate::peer::{Peer, Tls};
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
     pub(super) addresses: Arc<Addresses>,
-    pub(super) draining: watch::Receiver<bool>,
 }
 
 /// A connection on which HTTP begins.
 pub(super) struct Begun<S> {
     pub(super) stream: S,
     /// What was read of it already.
-    pub(super) before: Bytes,
+    pub(super) before: BytesMut,
     pub(super) peer: Peer,
     pub(super) context: Context,
     pub(super) limits: Limits,
+    pub(super) activity: Arc<Activity>,
     /// When the head of the first request must be there.
     pub(super) first_head: Instant,
     pub(super) left: Left,
@@ -53,10 +52,6 @@ pub(super) struct Begun<S> {
 
 /// Ready once the client has closed its side.
 pub(super) type Left = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// How long a connection that is not used stays open when the server drains: a
-/// request may be on its way.
-pub(super) const DRAIN_IDLE: Duration = Duration::from_secs(1);
 
 /// Room for what a client sends first, in bytes: most requests.
 const FIRST_READ: usize = 2_048;
@@ -82,14 +77,17 @@ async fn try_serve(
     let proxies = &context.shared.started.proxies;
     let trusted = proxies.forwarded.contain(address);
     let mut before = BytesMut::with_capacity(FIRST_READ);
+    let activity = Activity::new();
     if proxies.protocol.contain(address) {
+        let _place = context.addresses.take(None, 0, &activity);
         let named = proxy::read(&mut stream, &mut before);
-        let named = context.in_time(limits.header_time, named).await?;
+        let named = activity.in_time(limits.header_time, named).await?;
         address = named.or(address);
     }
     // 2. Whether there is room for one more of its address.
     let counted = address.filter(|_| !trusted);
-    let Some(_place) = context.addresses.take(counted, limits.client_connections) else {
+    let most = limits.client_connections;
+    let Some(_place) = context.addresses.take(counted, most, &activity) else {
         return Err(io::Error::other("too many connections from one address"));
     };
     stream.prepare(limits.send_time)?;
@@ -97,83 +95,74 @@ async fn try_serve(
     let stream = Timed::new(stream, limits.send_time, limits.transfer_rate);
     // 3. TLS, with a deadline of its own. Each step is boxed: what a connection
     //    needs for a step is not kept while it waits in the next.
+    let first_head = || Instant::now() + limits.header_time;
     let Some(tls) = tls else {
         let peer = Peer { address, tls: None, trusted };
-        return Box::pin(by_first_bytes(stream, before, left, true, peer, context, limits)).await;
+        let first_head = first_head();
+        let begun = Begun { stream, before, peer, context, limits, activity, first_head, left };
+        return Box::pin(by_first_bytes(begun, true)).await;
     };
     let stream = Rewound::new(stream, before.freeze());
-    let handshake = Box::pin(context.in_time(limits.handshake_time, tls.accept(stream)));
+    let handshake = Box::pin(activity.in_time(limits.handshake_time, tls.accept(stream)));
     let stream = Box::new(handshake.await?);
     let (_, session) = stream.get_ref();
     let server_name = session.server_name().map(str::to_ascii_lowercase);
     let protocol = session.alpn_protocol().map(<[u8]>::to_vec);
     let peer = Peer { address, tls: Some(Tls { server_name }), trusted };
     // 4. HTTP, by the protocol that was agreed on, or by the first bytes.
-    if protocol.as_deref() == Some(b"h2") {
-        let (before, first_head) = (Bytes::new(), Instant::now() + limits.header_time);
-        let begun = Begun { stream, before, peer, context, limits, first_head, left };
-        return Box::pin(http2::serve(begun)).await;
+    let http2 = protocol.as_deref() == Some(b"h2");
+    let before = BytesMut::with_capacity(if http2 { 0 } else { FIRST_READ });
+    let first_head = first_head();
+    let begun = Begun { stream, before, peer, context, limits, activity, first_head, left };
+    match http2 {
+        true => Box::pin(http2::serve(begun)).await,
+        false => Box::pin(by_first_bytes(begun, protocol.is_none())).await,
     }
-    let before = BytesMut::with_capacity(FIRST_READ);
-    let may_be_http2 = protocol.is_none();
-    Box::pin(by_first_bytes(stream, before, left, may_be_http2, peer, context, limits)).await
 }
 
 /// Serves HTTP/2 to clients that start with its preface (RFC 9113 section 3.3)
 /// where they may, else HTTP/1.1.
-async fn by_first_bytes<S>(
-    mut stream: S,
-    mut before: BytesMut,
-    left: Left,
-    may_be_http2: bool,
-    peer: Peer,
-    context: Context,
-    limits: Limits,
-) -> io::Result<()>
+async fn by_first_bytes<S>(mut begun: Begun<S>, may_be_http2: bool) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let first_head = Instant::now() + limits.header_time;
+    let Begun { stream, before, activity, limits, .. } = &mut begun;
     let first = async {
         // One byte is enough to tell that it is no preface.
         while before.is_empty()
-            || may_be_http2 && before.len() < PREFACE.len() && PREFACE.starts_with(&before)
+            || may_be_http2 && before.len() < PREFACE.len() && PREFACE.starts_with(before)
         {
-            if stream.read_buf(&mut before).await? == 0 {
+            if stream.read_buf(before).await? == 0 {
                 break;
             }
         }
         io::Result::Ok(())
     };
-    context.in_time(limits.header_time, first).await?;
-    let before = before.freeze();
-    let http2 = may_be_http2 && before.starts_with(PREFACE);
-    let begun = Begun { stream, before, peer, context, limits, first_head, left };
-    match http2 {
+    activity.in_time(limits.header_time, first).await?;
+    match may_be_http2 && begun.before.starts_with(PREFACE) {
         true => Box::pin(http2::serve(begun)).await,
         false => Box::pin(http1::serve(begun)).await,
     }
 }
 
-impl Context {
+impl Activity {
     /// Takes a step before the first request: in its time, and in less once the
-    /// server drains.
+    /// connection is to end.
     async fn in_time<T>(
         &self,
         time: Duration,
         step: impl Future<Output = io::Result<T>>,
     ) -> io::Result<T> {
-        let mut draining = self.draining.clone();
-        let drained = async {
-            drop(draining.wait_for(|draining| *draining).await);
-            sleep(DRAIN_IDLE).await;
+        let told = async {
+            self.told().await;
+            sleep(BRIEF).await;
         };
         tokio::select! {
             taken = step => taken,
             () = sleep(time) => {
                 Err(io::Error::new(io::ErrorKind::TimedOut, "the connection is too slow"))
             }
-            () = drained => Err(io::Error::other("ended by the server: it stops")),
+            () = told => Err(io::Error::other("ended by the server: nothing came in time")),
         }
     }
 }
@@ -182,21 +171,19 @@ impl Context {
 pub(super) struct Answers {
     peer: Peer,
     shared: Arc<Shared>,
-    draining: watch::Receiver<bool>,
 }
 
 /// A request's answer, followed until it is sent.
 pub(super) struct Answer {
     answering: Answering,
     running: Option<Running>,
-    /// Of HTTP/1.1: an answer may say that it is the connection's last.
-    closing: Option<Arc<Answers>>,
+    /// Of HTTP/1.1: it may say that it is the connection's last.
+    may_be_last: bool,
 }
 
 impl Answers {
-    pub(super) fn new(peer: Peer, context: &Context) -> Arc<Answers> {
-        let (shared, draining) = (context.shared.clone(), context.draining.clone());
-        Arc::new(Answers { peer, shared, draining })
+    pub(super) fn new(peer: Peer, context: &Context) -> Answers {
+        Answers { peer, shared: context.shared.clone() }
     }
 
     /// A request that could not be read was answered so.
@@ -206,14 +193,15 @@ impl Answers {
 
     /// Answers a request, or refuses it for what is known of it already.
     pub(super) fn answer(
-        self: &Arc<Self>,
+        &self,
         request: http::Request<Incoming>,
         running: Running,
         refused: Option<Refusal>,
     ) -> Answer {
-        let http1 = request.version() != Version::HTTP_2;
+        let may_be_last = request.version() != Version::HTTP_2;
         let answering = self.shared.handle(request, &self.peer, refused);
-        Answer { answering, running: Some(running), closing: http1.then(|| self.clone()) }
+        let running = if answering.is_of_app() { running.of_app() } else { running };
+        Answer { answering, running: Some(running), may_be_last }
     }
 }
 
@@ -222,10 +210,10 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let mut answer = ready!(Pin::new(&mut self.answering).poll(cx));
-        if self.closing.as_ref().is_some_and(|answers| *answers.draining.borrow()) {
+        let running = self.running.take();
+        if self.may_be_last && running.as_ref().is_some_and(Running::is_last) {
             answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        let running = self.running.take();
         Poll::Ready(Ok(answer.map(|body| Tracked::new(body, running))))
     }
 }

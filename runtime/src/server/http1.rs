@@ -10,9 +10,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::timeout;
 
-use super::activity::Activity;
+use super::activity::BRIEF;
 use super::checked::Checked;
-use super::connection::{Answers, Begun, DRAIN_IDLE};
+use super::connection::{Answers, Begun};
 use super::rewound::Rewound;
 use crate::error::Refusal;
 use crate::limits::Limits;
@@ -31,15 +31,18 @@ pub(super) async fn serve<S>(begun: Begun<S>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Begun { stream, before, peer, context, limits, first_head, left } = begun;
-    let activity = Activity::new();
-    let stream = Rewound::new(stream, before);
+    let Begun { stream, before, peer, context, limits, activity, first_head, left } = begun;
+    activity.touch();
+    let stream = Rewound::new(stream, before.freeze());
     let checked = Checked::http1(stream, &limits, first_head, activity.clone());
     let answers = Answers::new(peer, &context);
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // `checked` has the deadlines.
         .header_read_timeout(None)
+        // A client that has closed its side may wait for its answer; whether it
+        // does, `abandoned` decides.
+        .half_close(true)
         .max_headers(limits.header_count)
         // The request line stands in the same buffer.
         .max_buf_size(limits.headers.saturating_add(limits.uri).max(MIN_BUFFER))
@@ -47,10 +50,9 @@ where
             TokioIo::new(checked),
             service_fn(|request| answers.answer(request, activity.begin(0), None)),
         );
-    let mut draining = context.draining;
     let mut stop = pin!(async {
-        drop(draining.wait_for(|draining| *draining).await);
-        activity.quiet(DRAIN_IDLE).await;
+        activity.told().await;
+        activity.quiet(BRIEF).await;
     });
     // hyper does not look for the end while there are bytes that it does not want
     // yet, such as the next request.

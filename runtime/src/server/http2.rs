@@ -10,7 +10,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::activity::Activity;
 use super::checked::Checked;
 use super::connection::{Answers, Begun};
 use super::rewound::Rewound;
@@ -38,10 +37,10 @@ pub(super) async fn serve<S>(begun: Begun<S>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Begun { stream, before, peer, context, limits, first_head, .. } = begun;
-    let stream = Rewound::new(stream, before);
+    let Begun { stream, before, peer, context, limits, activity, first_head, .. } = begun;
+    activity.touch();
+    let stream = Rewound::new(stream, before.freeze());
     let io = TokioIo::new(Checked::http2(stream, limits.header_time, first_head));
-    let activity = Activity::new();
     let streams = Streams::new(limits.send_time);
     let answers = Answers::new(peer, &context);
     let service = service_fn(|request: http::Request<Incoming>| {
@@ -61,10 +60,9 @@ where
         .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
         .serve_connection(io, service);
     let mut connection = pin!(connection);
-    let mut draining = context.draining;
     tokio::select! {
         ended = connection.as_mut() => return ended.map_err(io::Error::other),
-        _ = draining.wait_for(|draining| *draining) => {}
+        () = activity.told() => {}
         () = activity.quiet(limits.idle_time) => {}
     }
     // GOAWAY; what runs goes on, a client that does not leave is left.

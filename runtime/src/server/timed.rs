@@ -14,10 +14,6 @@ use super::stream::Stream;
 /// How long a client may send a body slower than at its least rate.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
-/// After so many times of what it may take nothing, the rate of a client is
-/// counted anew: that it was fast once is no reason to wait for it later.
-const WINDOW: u32 = 2;
-
 /// How often a slow client is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -35,13 +31,18 @@ pub(super) struct Timed {
 
 /// How a client takes what is sent.
 struct Pace {
-    since: Instant,
-    /// Taken since then, in bytes.
-    taken: usize,
-    /// When the client took something last.
+    /// The least that it is to take, in bytes a second, and how long it may take
+    /// nothing.
+    rate: f64,
+    send_time: Duration,
+    /// What it took beyond its least rate while it was waited for, in bytes. It
+    /// never counts for more than what it may take nothing for: that it was fast
+    /// once is no reason to wait for it later.
+    lead: f64,
+    /// Until when that is counted, while it is waited for.
+    counted: Option<Instant>,
+    /// When the client took something last, or was waited for anew.
     last: Instant,
-    /// Since when it has taken all that there was.
-    caught_up: Option<Instant>,
     /// Whether there was room the last time that it was looked for.
     room: bool,
     look: Pin<Box<Sleep>>,
@@ -62,19 +63,17 @@ impl Timed {
     ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(written) = written {
             if let (Some(pace), Ok(count)) = (&mut self.pace, &written) {
-                pace.took(*count);
+                pace.took(*count, Instant::now());
             }
             return Poll::Ready(written);
         }
-        let look = LOOK.min(self.send_time);
-        let pace = self.pace.get_or_insert_with(|| Pace::new(look));
-        if pace.caught_up.take().is_some_and(|since| since.elapsed() > LOOK) {
-            *pace = Pace::new(look);
-        }
+        let (rate, send_time, now) = (self.rate, self.send_time, Instant::now());
+        let pace = self.pace.get_or_insert_with(|| Pace::new(rate, send_time, now));
+        pace.wait(now);
         loop {
             if !pace.room {
                 ready!(pace.look.as_mut().poll(cx));
-                pace.look.as_mut().reset(Instant::now() + look);
+                pace.look.as_mut().reset(Instant::now() + LOOK.min(send_time));
             }
             // The system tells of room once there is much. Here a little is a sign
             // that the client goes on.
@@ -82,11 +81,11 @@ impl Timed {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => pace.room = false,
                 written => {
                     pace.room = true;
-                    pace.took(*written.as_ref().unwrap_or(&0));
+                    pace.took(*written.as_ref().unwrap_or(&0), Instant::now());
                     return Poll::Ready(written);
                 }
             }
-            if pace.is_late(self.send_time, self.rate) {
+            if pace.is_late(Instant::now()) {
                 self.stream.forget_unsent();
                 let late = "the client takes its answer too slowly";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, late)));
@@ -96,31 +95,36 @@ impl Timed {
 }
 
 impl Pace {
-    fn new(look: Duration) -> Pace {
-        let now = Instant::now();
-        Pace {
-            since: now,
-            taken: 0,
-            last: now,
-            caught_up: None,
-            room: false,
-            look: Box::pin(sleep(look)),
+    fn new(rate: usize, send_time: Duration, now: Instant) -> Pace {
+        let rate = rate as f64;
+        let lead = rate * send_time.as_secs_f64();
+        let look = Box::pin(sleep(LOOK.min(send_time)));
+        Pace { rate, send_time, lead, counted: None, last: now, room: false, look }
+    }
+
+    /// The client is waited for.
+    fn wait(&mut self, now: Instant) {
+        if self.counted.is_none() {
+            (self.counted, self.last) = (Some(now), now);
         }
     }
 
-    fn took(&mut self, count: usize) {
-        self.taken += count;
-        self.last = Instant::now();
+    fn took(&mut self, count: usize, now: Instant) {
+        self.count(now);
+        self.lead += count as f64;
+        (self.counted, self.last) = (None, now);
     }
 
-    fn is_late(&mut self, send_time: Duration, rate: usize) -> bool {
-        let passed = self.since.elapsed();
-        let least = passed.saturating_sub(send_time).as_secs_f64() * rate as f64;
-        let late = self.last.elapsed() >= send_time || (self.taken as f64) < least;
-        if passed >= send_time.saturating_mul(WINDOW) {
-            (self.since, self.taken) = (Instant::now(), 0);
-        }
-        late
+    fn is_late(&mut self, now: Instant) -> bool {
+        self.count(now);
+        self.lead < 0.0 || now - self.last >= self.send_time
+    }
+
+    /// Counts the time for which the client was waited for.
+    fn count(&mut self, now: Instant) {
+        let waited = self.counted.replace(now).map_or(Duration::ZERO, |since| now - since);
+        let most = self.rate * self.send_time.as_secs_f64();
+        self.lead = self.lead.min(most) - self.rate * waited.as_secs_f64();
     }
 }
 
@@ -159,13 +163,43 @@ impl AsyncWrite for Timed {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(pace) = &mut self.pace {
-            pace.caught_up.get_or_insert_with(Instant::now);
-        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After how many seconds a client is given up that takes so many bytes at once,
+    /// every so many seconds; the least rate is 500 B/s after 30 s.
+    async fn given_up(bytes: usize, every: u64) -> Option<u64> {
+        let began = Instant::now();
+        let mut pace = Pace::new(500, Duration::from_secs(30), began);
+        pace.wait(began);
+        (1..10_000).find(|&second| {
+            let now = began + Duration::from_secs(second);
+            let late = pace.is_late(now);
+            if second % every == 0 {
+                pace.took(bytes, now);
+                pace.wait(now);
+            }
+            late
+        })
+    }
+
+    #[tokio::test]
+    async fn a_client_below_the_least_rate_is_given_up_however_steady_it_is() {
+        assert_eq!(given_up(0, 1).await, Some(30), "nothing");
+        assert_eq!(given_up(1, 29).await, Some(31), "next to nothing");
+        assert_eq!(given_up(250, 1).await, Some(60));
+        assert!(given_up(490, 1).await.is_some());
+        assert_eq!(given_up(500, 1).await, None);
+        assert_eq!(given_up(500 * 20, 20).await, None, "in large steps");
+        assert_eq!(given_up(1 << 20, 30).await, Some(30), "fast at times");
     }
 }

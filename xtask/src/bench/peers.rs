@@ -87,7 +87,11 @@ impl Site {
             Over::Clear => ("", String::new()),
             Over::Tls => (
                 " ssl http2",
-                format!("ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;"),
+                // By itself, nginx before 1.23.4 has no TLS 1.3.
+                format!(
+                    "ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {folder}/cert.pem; \
+                     ssl_certificate_key {folder}/key.pem;"
+                ),
             ),
         };
         let config = format!(

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -32,9 +32,11 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Full handshakes a second, TLS 1.3, for each kind of key.
+/// Full handshakes a second, TLS 1.3, for each kind of key. A handshake can cost
+/// the client more than the server: then the ratio of CPU time tells them apart,
+/// and that of the rates does not.
 fn handshakes(site: &Site) -> Result<Vec<Value>> {
-    println!("\n{:26}{:>14}{:>8}{:>14}", "full handshakes", "per second", "ratio", "CPU us each");
+    show_heading("full handshakes");
     let mut records = Vec::new();
     for (key, arguments) in KEYS {
         make_certificate(site, arguments)?;
@@ -50,16 +52,25 @@ fn handshakes(site: &Site) -> Result<Vec<Value>> {
             }
         }
         let figures = figures.map(|figures| median(figures, |figure| figure.0));
-        let base = figures[0].0;
-        for (peer, (rate, cpu_us)) in peers.iter().zip(figures) {
-            println!("{:26}{rate:>14.0}{:>8.2}{cpu_us:>14.1}", peer.name, rate / base);
-            records.push(json!({
-                "name": peer.name, "handshakes_per_second": rate,
-                "ratio": rate / base, "cpu_us_per_handshake": cpu_us,
-            }));
-        }
+        let base = figures[0];
+        let rows = peers.iter().zip(figures);
+        records.extend(rows.map(|(peer, figures)| show_row(&peer.name, figures, base)));
     }
     Ok(records)
+}
+
+fn show_heading(of: &str) {
+    println!("\n{of:26}{:>14}{:>8}{:>14}{:>8}", "per second", "ratio", "CPU us each", "ratio");
+}
+
+/// Prints a row of rate and CPU time, with ratios to those of the first one.
+fn show_row(name: &str, (rate, cpu_us): (f64, f64), base: (f64, f64)) -> Value {
+    let (rate_ratio, cpu_ratio) = (rate / base.0, base.1 / cpu_us);
+    println!("{name:26}{rate:>14.0}{rate_ratio:>8.2}{cpu_us:>14.1}{cpu_ratio:>8.2}");
+    json!({
+        "name": name, "per_second": rate, "rate_ratio": rate_ratio,
+        "cpu_us_each": cpu_us, "cpu_ratio": cpu_ratio,
+    })
 }
 
 fn make_certificate(site: &Site, key: &[&str]) -> Result<()> {
@@ -83,18 +94,20 @@ fn shake_hands(peer: &Peer) -> Result<(f64, f64)> {
             .stderr(Stdio::null())
             .spawn()
     };
+    let began = Instant::now();
     let clients: Vec<_> = (0..CLIENTS).map(|_| client()).collect::<Result<_, _>>()?;
-    let (mut count, mut rate) = (0.0, 0.0);
+    let mut count = 0.0;
     for client in clients {
         let output = client.wait_with_output()?;
         let text = String::from_utf8_lossy(&output.stdout);
-        // `1234 connections in 4 real seconds, 0 bytes read per connection`
-        let line = text.lines().find(|line| line.contains("real seconds")).context("s_time")?;
-        let mut numbers = line.split_whitespace().filter_map(|word| word.parse::<f64>().ok());
-        let connections = numbers.next().context("s_time")?;
-        count += connections;
-        rate += connections / numbers.next().context("s_time")?;
+        // `1234 connections in 4 real seconds, 0 bytes read per connection`: whole
+        // seconds, of which up to one is cut off.
+        let line = text.lines().find(|line| line.contains("real seconds"));
+        let line = line.with_context(|| format!("{}: s_time made no connection", peer.name))?;
+        let number = line.split_whitespace().find_map(|word| word.parse::<f64>().ok());
+        count += number.context("s_time")?;
     }
+    let rate = count / began.elapsed().as_secs_f64();
     if count == 0.0 {
         bail!("{}: no handshake succeeded", peer.name);
     }
@@ -111,10 +124,7 @@ const LOADS: [(&str, bool, &[&str]); 3] = [
 
 /// An app's answers over HTTP/2 with TLS, beside HTTP/1.1 without.
 fn requests(site: &Site) -> Result<Vec<Value>> {
-    println!(
-        "\n{:26}{:>14}{:>8}{:>14}",
-        "/sayhello, h2load -c 64", "per second", "ratio", "CPU us each"
-    );
+    show_heading("/sayhello, h2load -c 64");
     make_certificate(site, KEYS[0].1)?;
     let mut figures: [Vec<(f64, f64)>; LOADS.len()] = Default::default();
     for _ in 0..ROUNDS {
@@ -132,16 +142,8 @@ fn requests(site: &Site) -> Result<Vec<Value>> {
         }
     }
     let figures = figures.map(|figures| median(figures, |figure| figure.0));
-    let base = figures[0].0;
-    let mut records = Vec::new();
-    for ((name, ..), (rate, cpu_us)) in LOADS.iter().zip(figures) {
-        println!("{name:26}{rate:>14.0}{:>8.2}{cpu_us:>14.1}", rate / base);
-        records.push(json!({
-            "name": name, "requests_per_second": rate,
-            "ratio": rate / base, "cpu_us_per_request": cpu_us,
-        }));
-    }
-    Ok(records)
+    let rows = LOADS.iter().zip(figures);
+    Ok(rows.map(|((name, ..), row)| show_row(name, row, figures[0])).collect())
 }
 
 /// `requests: 9 total, 9 started, 9 done, 9 succeeded, 0 failed, …`: the rate of

@@ -94,6 +94,12 @@ pub(crate) fn components() -> Result<()> {
     streams::run(&site, ROUNDS)
 }
 
+/// `cargo xtask bench streams`: only their bodies.
+pub(crate) fn streams() -> Result<()> {
+    build::all()?;
+    streams::run(&peers::Site::new()?, ROUNDS)
+}
+
 /// `cargo xtask bench languages`: Python and JavaScript beside servers that run
 /// them outside of a sandbox.
 pub(crate) fn languages() -> Result<()> {

@@ -5,7 +5,7 @@ use super::Victim;
 use crate::support::{Client, Server, test_guest, wait_for};
 
 /// A server with a good app, and a bad one that streams at `/`.
-fn server(guest: &str, more: &[&str]) -> Server {
+pub(super) fn server(guest: &str, more: &[&str]) -> Server {
     let good = format!("/good={}", crate::support::guest("hello"));
     let apps = ["--app", &good, "--app", &test_guest(guest)];
     Server::start(&[&apps[..], &["--max-memory", "16MiB"], more].concat())
@@ -14,7 +14,7 @@ fn server(guest: &str, more: &[&str]) -> Server {
 const GUESTS: [&str; 2] = ["wasi_http_02", "wasi_http_03"];
 
 /// All that a connection has after a request and another behind it.
-fn wire(server: &Server, method: &str, target: &str, body: &[u8]) -> String {
+pub(super) fn wire(server: &Server, method: &str, target: &str, body: &[u8]) -> String {
     let mut client = server.connect();
     let length = body.len();
     client.send(
@@ -30,11 +30,11 @@ fn wire(server: &Server, method: &str, target: &str, body: &[u8]) -> String {
 
 /// Whether an answer was ended cleanly, or the next request was answered: what
 /// broke off must do neither.
-fn is_clean(wire: &str) -> bool {
+pub(super) fn is_clean(wire: &str) -> bool {
     wire.contains("\r\n0\r\n") || wire.contains("Hello, world!")
 }
 
-fn resident_kib(server: &Server) -> usize {
+pub(super) fn resident_kib(server: &Server) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
     line.trim().trim_end_matches(" kB").parse().expect("a number")

@@ -90,8 +90,9 @@ pub(crate) fn components() -> Result<()> {
     build::all()?;
     let site = peers::Site::new()?;
     let group = Group::measure(&peers::components(&site), &[])?;
-    report::show(&[group], "components")?;
-    streams::run(&site, ROUNDS)
+    let shown = report::show(&[group], "components");
+    streams::run(&site, ROUNDS)?;
+    shown
 }
 
 /// `cargo xtask bench streams`: only their bodies.

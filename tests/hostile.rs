@@ -2,6 +2,7 @@
 //! Beside each attack a well-behaved app of the same server is asked, and must
 //! answer as if nothing were.
 
+mod advisories;
 mod cache;
 mod compile;
 pub mod component;

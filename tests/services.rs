@@ -188,6 +188,18 @@ fn an_instance_is_reused_once_it_has_ended() {
 }
 
 #[test]
+fn an_instance_that_waited_for_too_long_serves_no_other_request() {
+    for guest in GUESTS {
+        for (idle, second) in [("1ms", "1\n"), ("10m", "2\n")] {
+            let server = server(guest, &["--reuse", "100", "--max-instance-idle", idle]);
+            assert_eq!(server.get("/calls").text(), "1\n");
+            std::thread::park_timeout(Duration::from_millis(50));
+            assert_eq!(server.get("/calls").text(), second, "{guest} {idle}");
+        }
+    }
+}
+
+#[test]
 fn an_instance_that_failed_or_kept_something_serves_no_other_request() {
     for guest in GUESTS {
         for fault in ["/trap-after-head", "/unfinished?ms=1", "/keep"] {

@@ -52,6 +52,9 @@ pub struct Limits {
     pub uri: usize,
     /// The number of a request's headers. More: 431.
     pub header_count: usize,
+    /// How long an instance that is reused waits for its next request. Longer: it
+    /// is dropped.
+    pub instance_idle: Duration,
     /// Requests that an app sends while it serves one. More: an error of
     /// `wasi:http`, `connection-limit-reached`.
     pub outbound: usize,
@@ -120,6 +123,7 @@ impl Default for Limits {
             headers: 64 << 10,
             uri: 8 << 10,
             header_count: 100,
+            instance_idle: Duration::from_secs(60),
             outbound: 32,
             outbound_concurrency: 6,
             outbound_time: Duration::from_secs(10),

@@ -5,14 +5,14 @@ use super::{Bad, Victim, memory_of};
 use crate::support::{Client, Server, test_guest, wait_for};
 
 /// A server with a good tenant, and a bad one whose app streams, at `/`.
-fn server(guest: &str, limits: &str) -> Server {
+pub(super) fn server(guest: &str, limits: &str) -> Server {
     Bad { app: &test_guest(guest), at: "", limits, route: "" }.start()
 }
 
 const GUESTS: [&str; 2] = ["wasi_http_02", "wasi_http_03"];
 
 /// All that a connection has after a request and another behind it.
-fn wire(server: &Server, method: &str, target: &str, body: &[u8]) -> String {
+pub(super) fn wire(server: &Server, method: &str, target: &str, body: &[u8]) -> String {
     let mut client = server.connect();
     let length = body.len();
     client.send(
@@ -28,7 +28,7 @@ fn wire(server: &Server, method: &str, target: &str, body: &[u8]) -> String {
 
 /// Whether an answer was ended cleanly, or the next request was answered: what
 /// broke off must do neither.
-fn is_clean(wire: &str) -> bool {
+pub(super) fn is_clean(wire: &str) -> bool {
     wire.contains("\r\n0\r\n") || wire.contains("Hello, world!")
 }
 

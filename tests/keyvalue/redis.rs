@@ -1,13 +1,15 @@
 //! The same promises with data in Redis, by Debian's `redis-server`.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::{buckets_are_their_tenants, hostile, operations, two_tenants};
 use crate::judges::is_there;
-use crate::support::{Server, test_guest, wait_for};
+use crate::support::tls::Authority;
+use crate::support::{BINARY, Server, test_guest, wait_for};
 
 /// A server of Redis on a socket of the file system, ended when dropped.
 struct Redis {
@@ -19,10 +21,15 @@ struct Redis {
 impl Redis {
     /// None if there is no Redis here, which is told.
     fn start() -> Option<Redis> {
+        Redis::start_with(|_| Vec::new())
+    }
+
+    /// The same with more arguments, which may name files of its folder.
+    fn start_with(more: impl FnOnce(&Path) -> Vec<String>) -> Option<Redis> {
         is_there("redis-server").then(|| {
             let folder = tempfile::tempdir().expect("a folder");
             let socket = folder.path().join("redis.sock");
-            Redis { child: spawn(&socket), socket, folder }
+            Redis { child: spawn(&socket, &more(folder.path())), socket, folder }
         })
     }
 
@@ -42,7 +49,7 @@ impl Redis {
     }
 
     fn start_again(&mut self) {
-        self.child = spawn(&self.socket);
+        self.child = spawn(&self.socket, &[]);
     }
 }
 
@@ -53,7 +60,7 @@ impl Drop for Redis {
     }
 }
 
-fn spawn(socket: &Path) -> Child {
+fn spawn(socket: &Path, more: &[String]) -> Child {
     let folder = socket.parent().expect("a folder");
     let child = Command::new("redis-server")
         .args(["--port", "0", "--save", "", "--appendonly", "yes", "--appendfsync", "always"])
@@ -61,6 +68,7 @@ fn spawn(socket: &Path) -> Child {
         .arg(socket)
         .arg("--dir")
         .arg(folder)
+        .args(more)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()
@@ -71,14 +79,17 @@ fn spawn(socket: &Path) -> Child {
 
 /// A server whose only tenant's data is there.
 fn start(redis: &Redis) -> Server {
+    configure(redis, &redis.url());
+    Server::start_in(redis.path(), &[])
+}
+
+fn configure(redis: &Redis, url: &str) {
     let toml = format!(
-        "{}\n[[tenant]]\nname = \"a\"\nhosts = [\"*\"]\n[[tenant.route]]\npath = \"/*\"\n\
+        "{url}\n[[tenant]]\nname = \"a\"\nhosts = [\"*\"]\n[[tenant.route]]\npath = \"/*\"\n\
          app = \"{}\"\ngrants = {{ keyvalue = [\"visits\"] }}\n",
-        redis.url(),
         test_guest("store")
     );
     fs::write(redis.path().join("myweb.toml"), toml).expect("a file");
-    Server::start_in(redis.path(), &[])
 }
 
 #[test]
@@ -146,4 +157,34 @@ fn a_redis_that_is_gone_is_an_error_and_it_is_used_when_it_is_back() {
     assert!(line.contains("redis.sock"), "{line}");
     redis.start_again();
     wait_for(|| server.get("/get?key=a").text() == "1");
+}
+
+#[test]
+fn a_redis_over_tls_is_used_if_it_is_trusted() {
+    let authority = Authority::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    drop(listener);
+    let redis = Redis::start_with(|folder| {
+        authority.certify(folder, "redis", &["localhost"]);
+        fs::write(folder.join("authority.pem"), authority.pem()).expect("a file");
+        let file = |name: &str| folder.join(name).display().to_string();
+        let (own, trusted) = (file("redis.pem"), file("authority.pem"));
+        let tls = ["--tls-port", &port.to_string(), "--tls-auth-clients", "no"];
+        let files =
+            ["--tls-cert-file", &own, "--tls-key-file", &own, "--tls-ca-cert-file", &trusted];
+        tls.iter().chain(&files).map(|argument| (*argument).to_owned()).collect()
+    });
+    let Some(redis) = redis else { return };
+    configure(&redis, &format!("keyvalue = \"rediss://localhost:{port}\""));
+    let mut command = Command::new(BINARY);
+    command.current_dir(redis.path()).env("SSL_CERT_FILE", redis.path().join("authority.pem"));
+    let server = Server::start_by(&mut command, &[]);
+    assert_eq!(server.get("/set?key=a&value=1").text(), "set");
+    assert_eq!(server.get("/get?key=a").text(), "1");
+    // The system's authorities have not signed it.
+    let server = Server::start_in(redis.path(), &[]);
+    let said = server.get("/get?key=a").text().to_owned();
+    assert!(said.contains("the store failed; the server's log says why"), "{said}");
+    server.wait_for_log("key-value data in Redis at");
 }

@@ -97,8 +97,15 @@ pub(crate) fn components() -> Result<()> {
     build::all()?;
     let site = peers::Site::new()?;
     let group = Group::measure(&peers::components(&site), &[])?;
-    report::show(&[group], "components")?;
-    streams::run(&site, ROUNDS)
+    let shown = report::show(&[group], "components");
+    streams::run(&site, ROUNDS)?;
+    shown
+}
+
+/// `cargo xtask bench streams`: only their bodies.
+pub(crate) fn streams() -> Result<()> {
+    build::all()?;
+    streams::run(&peers::Site::new()?, ROUNDS)
 }
 
 /// `cargo xtask bench languages`: Python and JavaScript beside servers that run

@@ -14,7 +14,8 @@ cargo xtask build           build the guests and the server, in release
 cargo xtask run [ARGS]      build, then serve guests/hello.wasm and html/, or as ARGS say
 cargo xtask test [--long]   formatting, lints, all tests; --long: soaks and tight bounds too
 cargo xtask bench [NAME]    measure: hello (the default), components,
-                            density, isolation, languages, static, tls";
+                            streams (a part of it), density, isolation,
+                            languages, static, tls (a part of it)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,6 +41,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["bench", "isolation"] => bench::isolation(),
         ["bench", "languages"] => bench::languages(),
         ["bench", "static"] => bench::statics(),
+        ["bench", "streams"] => bench::streams(),
         ["bench", "tls"] => bench::tls(),
         ["bench"] | ["bench", "hello"] => bench::hello(),
         [] | ["help" | "--help" | "-h"] => {

@@ -75,7 +75,7 @@ pub(super) const FILE: &[Key] = &[
     key(
         "keyvalue",
         Kind::Value,
-        "where key-value data is: redis://HOST:PORT/DB; the state directory if left out",
+        "where key-value data is: redis://HOST:PORT/DB, or rediss://; the state directory if left out",
     ),
     key("tenant", Kind::Tables(TENANT), "an owner of hosts, routes and limits"),
 ];

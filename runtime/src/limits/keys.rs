@@ -76,6 +76,7 @@ keys! {
     "headers" "max-headers" "MYWEB_MAX_HEADERS" Tenant "all headers of a request (then 431)" |l| Field::Size(&mut l.headers);
     "uri" "max-uri" "MYWEB_MAX_URI" Tenant "a request's target (then 414)" |l| Field::Size(&mut l.uri);
     "header-count" "max-header-count" "MYWEB_MAX_HEADER_COUNT" Server "the number of a request's headers (then 431)" |l| Field::Count(&mut l.header_count, 1, 10_000);
+    "instance-idle" "max-instance-idle" "MYWEB_MAX_INSTANCE_IDLE" Route "time that a reused instance waits for its next request (then dropped)" |l| Field::Time(&mut l.instance_idle);
     "outbound" "max-outbound" "MYWEB_MAX_OUTBOUND" Route "requests that an app sends while it serves one (then an error)" |l| Field::Count(&mut l.outbound, 0, 1_000_000);
     "outbound-concurrency" "max-outbound-concurrency" "MYWEB_MAX_OUTBOUND_CONCURRENCY" Route "those of them at the same time; more wait" |l| Field::Count(&mut l.outbound_concurrency, 1, 10_000);
     "outbound-time" "max-outbound-time" "MYWEB_MAX_OUTBOUND_TIME" Route "time for one of them, to the end of its answer (then an error)" |l| Field::Time(&mut l.outbound_time);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::BufMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -17,6 +18,10 @@ use tokio::net::{TcpStream, UnixStream};
 /// third of that has been taken: a slow client would look like one that has left.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 << 10;
+
+/// What is read at once, in bytes: as much as guests take at once of a body. A
+/// little more would cost them a turn of its own each time.
+const READ: usize = 64 << 10;
 
 /// A stream of a listener. It is shared with who waits for the client to leave.
 pub(super) enum Stream {
@@ -126,10 +131,10 @@ macro_rules! read_of {
     ($stream:ident, $cx:ident, $buffer:ident) => {
         loop {
             ready!($stream.poll_read_ready($cx))?;
-            let room = $buffer.remaining();
+            let room = $buffer.remaining().min(READ);
             let mut read = None;
             let tried = $stream.try_io(Interest::READABLE, || {
-                let count = $stream.try_read_buf($buffer)?;
+                let count = $stream.try_read_buf(&mut $buffer.limit(room))?;
                 read = Some(count);
                 let drained = 0 < count && count < room;
                 if drained { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }

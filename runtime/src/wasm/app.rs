@@ -39,7 +39,8 @@ impl App {
         tenant: Arc<Tenant>,
     ) -> App {
         let reuse = reuse.unwrap_or(component.usual_reuse);
-        let pool = component.engine.pools.add(Pool::new(reuse, tenant.clone()));
+        let pool =
+            component.engine.pools.add(Pool::new(reuse, limits.instance_idle, tenant.clone()));
         App { component, tenant, limits, grants, pool }
     }
 

@@ -38,11 +38,7 @@ const MANY: usize = 4;
 /// it can move between threads while it is half-way.
 struct Metered<F> {
     guest: Pin<Box<F>>,
-    used: Option<Duration>,
-    /// Of that, what was used after the first poll.
-    after_first: Duration,
-    /// In the last poll.
-    last: Duration,
+    used: Used,
     limit: Duration,
     /// Told what was used.
     request: Arc<Request>,
@@ -78,10 +74,7 @@ where
     let crowded = running.in_background.load(Relaxed) >= background.threads || tenant.is_in_debt();
     let mut metered = Metered {
         guest: Box::pin(guest),
-        // In the background only the thread's own time says what was used.
-        used: crowded.then_some(Duration::ZERO),
-        after_first: Duration::ZERO,
-        last: Duration::ZERO,
+        used: Used::default(),
         limit,
         request,
         tenant: tenant.clone(),
@@ -92,12 +85,12 @@ where
         let mut stays = None;
         let here = std::future::poll_fn(|cx| {
             // While it waited, others of its tenant may have used up the share.
-            if metered.used.is_some() && metered.tenant.is_in_debt() {
+            if metered.used.polls > 0 && metered.tenant.is_in_debt() {
                 return Poll::Ready(None);
             }
             match Pin::new(&mut metered).poll(cx) {
-                Poll::Pending if metered.after_first < FIRST_SLICE => Poll::Pending,
-                Poll::Pending if metered.last < SHORT => {
+                Poll::Pending if metered.used.after_first < FIRST_SLICE => Poll::Pending,
+                Poll::Pending if metered.used.last < SHORT => {
                     stays = stays.take().or_else(|| Stays::among(&running, background));
                     if stays.is_some() { Poll::Pending } else { Poll::Ready(None) }
                 }
@@ -165,18 +158,13 @@ where
     type Output = Result<T, GuestError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let polled = match self.used {
-            None => self.poll_first(cx),
-            Some(used) => self.poll_again(cx, used),
-        };
-        self.request.spent.set_cpu(self.used());
+        // In the background only the thread's own time says what was used.
+        let by_wall = self.in_background.is_none() && !self.used.is_in_doubt;
+        let polled = if by_wall { self.poll_by_wall(cx) } else { self.poll_by_thread(cx) };
+        self.request.spent.set_cpu(self.used.all);
         match polled {
-            // The first poll alone ends nobody: it may have stood still.
-            Poll::Pending
-                if counted(self.used(), self.after_first) >= self.limit
-                    && !self.after_first.is_zero() =>
-            {
-                Poll::Ready(Err(GuestError::CpuExceeded { used: self.used(), limit: self.limit }))
+            Poll::Pending if self.used.is_over(self.limit) => {
+                Poll::Ready(Err(GuestError::CpuExceeded { used: self.used.all, limit: self.limit }))
             }
             polled => polled,
         }
@@ -184,10 +172,6 @@ where
 }
 
 impl<F: Future> Metered<F> {
-    fn used(&self) -> Duration {
-        self.used.unwrap_or_default()
-    }
-
     /// A poll that held up others for longer than `most` is a debt.
     fn owe(&self, used: Duration, most: Duration) {
         if used > most && self.in_background.is_none() {
@@ -195,38 +179,74 @@ impl<F: Future> Metered<F> {
         }
     }
 
-    /// Nearly every request ends within its first poll. That one is measured by
-    /// the monotonic clock, which costs a twentieth of the thread's (no system
+    /// By the monotonic clock, which costs a twentieth of the thread's (no system
     /// call) and never shows less.
-    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll_by_wall(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
         let before = Instant::now();
         let polled = self.guest.as_mut().poll(cx);
         let used = before.elapsed();
-        self.owe(used, HELD_UP);
-        self.used = Some(used);
+        self.owe(used, if self.used.polls == 0 { HELD_UP } else { SHORT });
+        self.used.add_by_wall(used);
         polled
     }
 
-    fn poll_again(&mut self, cx: &mut Context<'_>, used: Duration) -> Poll<F::Output> {
+    fn poll_by_thread(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
         let before = thread_time();
         let polled = self.guest.as_mut().poll(cx);
-        let polled_for = thread_time().saturating_sub(before);
-        self.owe(polled_for, SHORT);
-        self.last = polled_for;
-        self.after_first += polled_for;
-        self.used = Some(used + polled_for);
+        let used = thread_time().saturating_sub(before);
+        self.owe(used, SHORT);
+        self.used.add_by_thread(used);
         polled
     }
 }
 
-/// What of a request's first poll counts against its limit. It yields after a
-/// tick; what took longer by the monotonic clock may have stood still, and nobody
-/// is to be stopped for that. It is charged all the same.
-const FIRST_COUNTED: Duration = Duration::from_millis(5);
+/// What of one poll counts against a request's limit, by the monotonic clock. It
+/// yields after a tick; what took longer may have stood still, and nobody is to be
+/// stopped for that. It is charged all the same.
+const COUNTED: Duration = Duration::from_millis(5);
 
-/// What counts of what was used, so much of it after the first poll.
-fn counted(used: Duration, after_first: Duration) -> Duration {
-    used.saturating_sub(after_first).min(FIRST_COUNTED) + after_first
+/// What a request has used, poll by poll.
+#[derive(Default)]
+struct Used {
+    polls: u64,
+    all: Duration,
+    after_first: Duration,
+    /// What counts against the limit.
+    counted: Duration,
+    /// In the last poll, as far as that is known.
+    last: Duration,
+    /// Whether the last poll was long, or stood still: only the thread's own time
+    /// can tell, by which the next one is measured.
+    is_in_doubt: bool,
+}
+
+impl Used {
+    fn add_by_wall(&mut self, used: Duration) {
+        self.add(used);
+        self.counted += used.min(COUNTED);
+        self.is_in_doubt = used >= SHORT;
+        self.last = if self.is_in_doubt { Duration::ZERO } else { used };
+    }
+
+    fn add_by_thread(&mut self, used: Duration) {
+        self.add(used);
+        self.counted += used;
+        self.is_in_doubt = used >= SHORT;
+        self.last = used;
+    }
+
+    fn add(&mut self, used: Duration) {
+        self.all += used;
+        if self.polls > 0 {
+            self.after_first += used;
+        }
+        self.polls += 1;
+    }
+
+    /// The first poll alone ends nobody: it may have stood still.
+    fn is_over(&self, limit: Duration) -> bool {
+        self.polls > 1 && self.counted >= limit
+    }
 }
 
 /// The CPU time that this thread has used.
@@ -239,13 +259,30 @@ pub(super) fn thread_time() -> Duration {
 mod tests {
     use super::*;
 
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
     #[test]
-    fn a_first_poll_that_stood_still_does_not_use_up_the_limit() {
-        let ms = Duration::from_millis;
-        for (used, after_first, expected) in [(1, 0, 1), (900, 0, 5), (901, 1, 6), (300, 299, 300)]
-        {
-            assert_eq!(counted(ms(used), ms(after_first)), ms(expected));
-        }
-        assert_eq!(counted(ms(50), ms(50)), ms(50), "all of it in the background");
+    fn a_poll_that_stood_still_is_charged_and_does_not_use_up_the_limit() {
+        let mut used = Used::default();
+        used.add_by_wall(ms(900));
+        assert!(!used.is_over(ms(5)), "the first poll ends nobody");
+        used.add_by_wall(ms(900));
+        assert_eq!((used.all, used.after_first, used.counted), (ms(1_800), ms(900), ms(10)));
+        used.add_by_thread(ms(90));
+        assert!(used.is_over(ms(100)) && !used.is_over(ms(101)));
+    }
+
+    #[test]
+    fn the_threads_time_tells_whether_a_long_poll_stood_still() {
+        let mut used = Used::default();
+        used.add_by_wall(ms(1));
+        assert!(used.is_in_doubt && used.last < SHORT);
+        used.add_by_thread(ms(0));
+        assert!(!used.is_in_doubt && used.last < SHORT, "it stood still");
+        used.add_by_wall(ms(1));
+        used.add_by_thread(ms(1));
+        assert!(used.is_in_doubt && used.last >= SHORT, "it computes");
     }
 }

@@ -8,21 +8,20 @@ use std::time::{Duration, Instant};
 use super::instance::Instance;
 use crate::tenant::{Reserve, Tenant, oldest};
 
-/// An instance that waited this long makes room: what it keeps is memory.
-const LONGEST_IDLE: Duration = Duration::from_secs(60);
-
 /// The idle instances of one app.
 pub(super) struct Pool {
     /// Requests that one instance serves; 1 is fresh.
     reuse: u32,
+    /// One that waited longer serves no other: what it keeps is memory, and old.
+    longest: Duration,
     tenant: Arc<Tenant>,
     /// With the time since when each waits, the longest waiting first.
     idle: Mutex<VecDeque<(Instant, Instance)>>,
 }
 
 impl Pool {
-    pub(super) fn new(reuse: u32, tenant: Arc<Tenant>) -> Pool {
-        Pool { reuse, tenant, idle: Mutex::default() }
+    pub(super) fn new(reuse: u32, longest: Duration, tenant: Arc<Tenant>) -> Pool {
+        Pool { reuse, longest, tenant, idle: Mutex::default() }
     }
 
     /// The instance that waited least: its memory is still in the caches.
@@ -30,9 +29,9 @@ impl Pool {
         if self.reuse == 1 {
             return None;
         }
-        let (_, instance) = self.idle().pop_back()?;
+        let (since, instance) = self.idle().pop_back()?;
         self.tenant.running.idle.fetch_sub(1, Relaxed);
-        Some(instance)
+        (since.elapsed() <= self.longest).then_some(instance)
     }
 
     /// Keeps an instance that answered properly, until it has served its share.
@@ -48,8 +47,9 @@ impl Pool {
         self.idle().push_back((Instant::now(), instance));
     }
 
-    /// Drops what has waited since before a time.
-    fn retire(&self, before: Instant) {
+    /// Drops what has waited for too long.
+    fn retire(&self) {
+        let Some(before) = Instant::now().checked_sub(self.longest) else { return };
         let mut idle = self.idle();
         let old = idle.iter().take_while(|(since, _)| *since < before).count();
         let retired: Vec<(Instant, Instance)> = idle.drain(..old).collect();
@@ -101,9 +101,8 @@ impl Pools {
 
     /// Drops the instances that have waited for long.
     pub(super) fn retire_idle(&self) {
-        let Some(before) = Instant::now().checked_sub(LONGEST_IDLE) else { return };
         let pools = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        pools.iter().filter_map(Weak::upgrade).for_each(|pool| pool.retire(before));
+        pools.iter().filter_map(Weak::upgrade).for_each(|pool| pool.retire());
     }
 
     /// Drops the instance that waits longest of all; false if none waits.

@@ -217,7 +217,7 @@ fn wasmtime(
     settings: &[&str],
     guest: &str,
 ) -> Peer {
-    let serve = ["wasmtime", "serve", "-S", "cli,p3", "-W", "component-model-async"];
+    let serve = ["wasmtime", "serve", "-S", "cli,p3,keyvalue", "-W", "component-model-async"];
     let command = [&serve[..], settings, &["--addr", "127.0.0.1:0", guest]].concat();
     site.peer(name, &command, path, Address::OnStderr)
 }

@@ -102,12 +102,15 @@ impl Drop for Server {
 /// so that the server can go on writing.
 fn announced(output: impl Read + Send + 'static) -> Result<String> {
     let mut lines = BufReader::new(output).lines();
+    let mut said = Vec::new();
     let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
-        let after = line.split_once("://")?.1;
-        Some(after.trim_end_matches('/').to_owned())
+        let address =
+            line.split_once("://").map(|(_, after)| after.trim_end_matches('/').to_owned());
+        said.push(line);
+        address
     });
     std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-    address.context("the server ended before it listened")
+    address.with_context(|| format!("the server ended before it listened: {}", said.join("; ")))
 }
 
 /// Waits until a port is listened on.

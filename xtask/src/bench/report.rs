@@ -28,12 +28,18 @@ pub(crate) fn show(groups: &[Group], name: &str) -> Result<()> {
     let path = format!("target/bench/{name}.json");
     fs::write(&path, serde_json::to_string_pretty(&records)?).with_context(|| path.clone())?;
     println!("Ratios are to the first of each group; medians of {ROUNDS}; also in {path}.");
-    let rows = groups.iter().flat_map(|group| &group.rows);
-    let failed: u64 = rows.flat_map(|row| &row.samples).map(|s| s.failed).sum();
-    if failed > 0 {
-        bail!("{failed} requests failed");
+    let failed: Vec<String> =
+        groups.iter().flat_map(|group| &group.rows).filter_map(failed).collect();
+    if !failed.is_empty() {
+        bail!("requests failed: {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// How many requests of a peer failed, in each round.
+fn failed(row: &Row) -> Option<String> {
+    let rounds: Vec<u64> = row.samples.iter().map(|sample| sample.failed).collect();
+    (rounds.iter().sum::<u64>() > 0).then(|| format!("{} {rounds:?}", row.name))
 }
 
 /// Prints a row, with ratios to a rate and a CPU time.

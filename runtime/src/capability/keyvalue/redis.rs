@@ -35,7 +35,7 @@ impl Redis {
     /// # Errors
     /// The URL is none: a sentence says how to write it.
     pub(super) fn new(url: &str) -> Result<Redis, String> {
-        let write = "write it like redis://HOST:PORT/DB, or redis+unix:///PATH";
+        let write = "write it like redis://HOST:PORT/DB, rediss:// for TLS, or redis+unix:///PATH";
         let client = Client::open(url).map_err(|_| format!("no address of Redis; {write}"))?;
         let shown = format!("Redis at {}", client.get_connection_info().addr());
         let apply = Script::new(include_str!("apply.lua"));

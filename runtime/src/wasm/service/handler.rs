@@ -30,10 +30,11 @@ type Results = (Result<Resource<GuestResponse>, ErrorCode>,);
 /// What became of a request's body.
 type Received = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
-/// Frames that wait for the client, beside one on its way to them and one on its
-/// way out of the store; each is as large as `capability/fetch.rs` says. A small
-/// answer has room, so that its guest need not wait.
-const FRAMES: usize = 1;
+/// Frames that wait for the client, beside one on its way out of the store; each
+/// is as large as `capability/fetch.rs` says. Two: they leave in one write, and
+/// the guest need not have its turn between them. A small answer has room, so
+/// that its guest need not wait.
+const FRAMES: usize = 2;
 
 /// Serves a request with an instance. It goes back to the pool only if all went
 /// well and it keeps nothing of the request.
@@ -125,14 +126,19 @@ fn pump() -> (Pump, Pumped) {
 
 impl Pump {
     async fn run(self, mut body: WasiBody) {
-        while let Some(frame) = body.frame().await {
+        // None is taken before there is room for it: it would be one more that waits.
+        // When the client has left, the guest is told: its stream is dropped.
+        while let Ok(room) = self.frames.reserve().await {
+            let Some(frame) = body.frame().await else {
+                self.ended.store(true, SeqCst);
+                return;
+            };
             let broken = frame.is_err();
-            // When the client has left, the guest is told: its stream is dropped.
-            if self.frames.send(frame).await.is_err() || broken {
+            room.send(frame);
+            if broken {
                 return;
             }
         }
-        self.ended.store(true, SeqCst);
     }
 }
 

@@ -90,11 +90,30 @@ pub fn answer(path: &str, query: &Query, request: IncomingRequest, out: Response
             read_all(&body, |bytes| count += bytes.len());
             answer.with(&format!("{count}\n")).end(None);
         }
+        "/amounts" => say(out, &format!("{}\n", amounts(query, &request))),
         "/over-budget" => {
             let answer = started(out);
             let _ = answer.stream.write(&vec![b'x'; 4 << 20]);
         }
         _ => start(out, 404, &[]).end(None),
+    }
+}
+
+/// Asks for as much at once as can be said.
+fn amounts(query: &Query, request: &IncomingRequest) -> u64 {
+    let body = request.consume().expect("a body that is taken once");
+    let stream = body.stream().expect("a stream that is taken once");
+    let out = wasip2::cli::stdout::get_stdout();
+    let count = |bytes: Vec<u8>| bytes.len() as u64;
+    match query.text("kind") {
+        "read" => stream.read(u64::MAX).map_or(0, count),
+        "blocking-read" => stream.blocking_read(u64::MAX).map_or(0, count),
+        "skip" => stream.blocking_skip(u64::MAX).unwrap_or(0),
+        "splice" => out.blocking_splice(&stream, u64::MAX).unwrap_or(0),
+        "zeroes" => out.write_zeroes(u64::MAX).map_or(0, |()| u64::MAX),
+        "zeroes-at-once" => out.blocking_write_zeroes_and_flush(u64::MAX).map_or(0, |()| u64::MAX),
+        "input" => wasip2::cli::stdin::get_stdin().blocking_read(u64::MAX).map_or(0, count),
+        _ => 0,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod faults;
 mod fetch;
+mod host;
 /// The same for both: key-value data is of WASI 0.2.
 #[path = "../../wasi_http_02/src/visits.rs"]
 mod visits;
@@ -100,6 +101,7 @@ impl wasip3::exports::http::handler::Guest for Streams {
                 say("slept\n".to_owned())
             }
             path if path.starts_with("/fetch") => say(fetch::answer(path, &query).await),
+            path if path.starts_with("/host-") => host::answer(path, query, request).await,
             path => faults::answer(path, query, request).await,
         }
     }

@@ -5,6 +5,7 @@ mod frameworks;
 mod guests;
 mod libraries;
 mod logs;
+mod outbound;
 mod wsgi;
 
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use super::command::run;
 use super::digest::Digest;
 use super::stage::{self, Source};
 use super::tools::{self, last_words, on_path};
-use super::{Place, Recipe, WIT, wrong};
+use super::{CONTRACT, Place, Recipe, wrong};
 
 /// What is installed from npm.
 pub(super) const TOOLS: &[&str] = &["esbuild@0.28.2", "@bytecodealliance/componentize-js@0.23.0"];
@@ -53,7 +53,7 @@ pub(super) fn build(
     tracing::info!("building {recipe}");
     let inside = |name: &str| work.join(name);
     stage::write(&ADAPTER, &inside("adapter"))?;
-    stage::write(&WIT, &inside("wit"))?;
+    stage::write(&[CONTRACT], &inside("wit"))?;
     let (built, report) = (inside("app.wasm"), inside("report.json"));
     let job = json!({
         "adapter": inside("adapter"), "wit": inside("wit"), "work": work,

@@ -18,7 +18,7 @@ use super::memory::MemoryLimit;
 use super::output::Output;
 use crate::capability::fetch::Fetch;
 use crate::capability::files::Denied;
-use crate::capability::{Grants, config, keyvalue, log};
+use crate::capability::{Grants, config, keys, keyvalue, log};
 use crate::config::plan::Clock;
 use crate::limits::Limits;
 use crate::request::Request;
@@ -155,6 +155,7 @@ pub(super) fn link(engine: &wasmtime::Engine, concurrent: bool) -> wasmtime::Res
         granted: &host.grants.keyvalue,
         table: &mut host.table,
     })?;
+    keys::link(&mut linker, |host, bytes| host.memory.borrow(bytes))?;
     config::link(&mut linker, |host| &host.grants.config)?;
     log::link(&mut linker, |host| host.output.log())?;
     Ok(linker)

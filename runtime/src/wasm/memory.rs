@@ -19,6 +19,7 @@ const TABLE_ENTRY: usize = size_of::<usize>();
 /// that it refused some: a guest that then traps ran out of memory.
 pub(super) struct MemoryLimit {
     most: usize,
+    tenant: Arc<Budget>,
     /// What its linear memories have, out of its tenant's.
     taken: Taken,
     /// Of that, what it was given last, until it is known to have it.
@@ -35,13 +36,26 @@ pub(super) struct MemoryLimit {
 impl MemoryLimit {
     pub(super) fn new(most: usize, tenant: &Arc<Budget>) -> MemoryLimit {
         let taken = || Taken::nothing(tenant.clone());
-        let (taken, beside) = (taken(), taken());
-        MemoryLimit { most, taken, given: 0, beside, entries: 0, refused: None, request: None }
+        let (taken, beside, tenant) = (taken(), taken(), tenant.clone());
+        let (given, entries, refused, request) = (0, 0, None, None);
+        MemoryLimit { most, tenant, taken, given, beside, entries, refused, request }
     }
 
     /// Takes what an instance has beside its linear memories before it is made.
     pub(super) fn make_room(&mut self, beside: usize) -> Result<(), Lack> {
         self.beside.more(beside)
+    }
+
+    /// Memory of the server's own that it has for as long as the answer is held,
+    /// within what is left of its own limit.
+    pub(super) fn borrow(&self, bytes: usize) -> Result<Taken, Lack> {
+        let has = self.taken.bytes();
+        if has.saturating_add(bytes) > self.most {
+            return Err(Lack::of_instance(has, self.most));
+        }
+        let mut taken = Taken::nothing(self.tenant.clone());
+        taken.more(bytes)?;
+        Ok(taken)
     }
 
     /// Serves a request from now on.

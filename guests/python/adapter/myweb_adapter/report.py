@@ -8,6 +8,16 @@ import traceback
 _open = open
 
 _warnings = []
+# The server's functions cannot be called before it runs.
+_is_building = [True]
+
+
+def is_building():
+    return bool(_is_building)
+
+
+def end_build():
+    _is_building.clear()
 
 
 def warn(text):

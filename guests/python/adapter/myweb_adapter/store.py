@@ -50,6 +50,24 @@ class Written:
         return bytes(self.data)
 
 
+class Nothing:
+    """`/dev/null`: it is empty, whatever is written to it."""
+
+    __slots__ = ("mtime", "number")
+    size = 0
+
+    def __init__(self, number):
+        self.mtime = 0
+        self.number = number
+
+    @property
+    def data(self):
+        return bytearray()
+
+    def read(self):
+        return b""
+
+
 class Folder:
     """Names, and what they name."""
 
@@ -71,6 +89,7 @@ class Store:
         # Modules of C, by their names, which are not kept.
         self.extensions = set()
         self.add_folder(TMP)
+        self.add_folder("/dev").names["null"] = Nothing(self.next())
 
     def next(self):
         self.count += 1
@@ -127,7 +146,7 @@ class Store:
     def writable(self, path):
         """The folder that a name is to be made or changed in, and the name."""
         whole = self.absolute(path)
-        if not whole.startswith(TMP + "/"):
+        if not whole.startswith(TMP + "/") and whole != os.devnull:
             if self.find(whole) is None and self.find(posixpath.dirname(whole)) is None:
                 raise no_such(path)
             message = "Read-only file system: a sandboxed app may write below /tmp only, in memory"

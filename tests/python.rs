@@ -6,6 +6,7 @@ mod guests;
 mod libraries;
 mod logs;
 mod outbound;
+mod upstream;
 mod wsgi;
 
 use std::sync::Arc;

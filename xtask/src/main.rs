@@ -14,7 +14,8 @@ cargo xtask build           build the guests and the server, in release
 cargo xtask run [ARGS]      build, then serve guests/hello.wasm and html/, or as ARGS say
 cargo xtask test [--long]   formatting, lints, all tests; --long: soaks and tight bounds too
 cargo xtask bench [NAME]    measure: hello (the default), components,
-                            density, isolation, languages, static";
+                            density, isolation, static,
+                            languages [hello|json|page|cpu|flask]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -38,7 +39,8 @@ fn run(arguments: &[String]) -> Result<()> {
         ["bench", "components"] => bench::components(),
         ["bench", "density"] => bench::density(),
         ["bench", "isolation"] => bench::isolation(),
-        ["bench", "languages"] => bench::languages(),
+        ["bench", "languages"] => bench::languages(None),
+        ["bench", "languages", only] => bench::languages(Some(only)),
         ["bench", "static"] => bench::statics(),
         ["bench"] | ["bench", "hello"] => bench::hello(),
         [] | ["help" | "--help" | "-h"] => {

@@ -154,6 +154,15 @@ def eats_memory(environ, start_response, query):
         kept.append(bytearray(8 << 20))
 
 
+_kept = []
+
+
+def leaks(environ, start_response, query):
+    _kept.append(bytearray(100_000))
+    start_response("200 OK", TEXT)
+    return [b"kept\n"]
+
+
 def nests(environ, start_response, query):
     """Recursion in C, below Python's own count of it."""
     value = []

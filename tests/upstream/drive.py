@@ -1,5 +1,5 @@
 """A plugin of pytest, outside of the sandbox: what a test asks its app goes over HTTP to a server that has the same test
-inside of a component (`app.py`), and the test judges the answer that comes back.
+inside of a component (`inside.py`), and the test judges the answer that comes back.
 
 The app is called here, too, so that what a test remembers of its calls is there; what it answers is thrown away.
 """
@@ -51,18 +51,20 @@ def _over_http(app, environ, buffered=False):
     except BaseException:
         assert status == 500, f"the app failed here, and answered {status} inside of the sandbox"
         raise
+    # As it was: a redirect may send it again.
+    environ["wsgi.input"] = io.BytesIO(body)
     reason = http.client.responses.get(status, "UNKNOWN").upper()
     return iter([answer] if answer else []), f"{status} {reason}", headers
 
 
 def _ask(environ, body):
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    raw = environ.get("RAW_URI", "").partition("?")[0]
+    raw, mark, _ = environ.get("RAW_URI", "").partition("?")
     # As the test wrote it, if it is still what is asked for.
     is_raw = unquote_to_bytes(raw) == path.encode("latin-1") and raw.isascii()
     target = raw if is_raw else quote(path.encode("latin-1"), safe="/:@!$&'()*+,;=~")
     query = environ.get("QUERY_STRING")
-    if query:
+    if query or (is_raw and mark):
         target += "?" + quote(query.encode("latin-1"), safe="%/?:@!$&'()*+,;=~")
     connection = http.client.HTTPConnection(_HOST, int(_PORT), timeout=_PATIENCE_S)
     connection.putrequest(environ["REQUEST_METHOD"], target or "/", skip_host=True, skip_accept_encoding=True)

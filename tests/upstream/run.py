@@ -3,7 +3,7 @@
     python3 tests/upstream/run.py path/to/myweb-run [a folder to work in]
 
 The suites come from the sdists at PyPI, as they are. Each test runs here, and what it asks its app goes over HTTP to a
-server whose component has the same test (`drive.py`, `app.py`). What cannot pass is listed in `cannot.txt`, with reasons;
+server whose component has the same test (`drive.py`, `inside.py`). What cannot pass is listed in `cannot.txt`, with reasons;
 anything else that fails, or passes though it is listed, is an error.
 """
 
@@ -43,7 +43,7 @@ def main(binary, work):
     python = environment(work)
     stage(python, work)
     app, state = work / "app.wasm", work.parent
-    subprocess.run([binary, "build", "--state", state, "--wsgi", "app:app", "-o", app], cwd=work / "app", check=True)
+    subprocess.run([binary, "build", "--state", state, "--wsgi", "inside:app", "-o", app], cwd=work / "app", check=True)
     config = work / "myweb.toml"
     config.write_text(CONFIG.format(state=json.dumps(str(state)), app=json.dumps(str(app))))
     server = subprocess.Popen([binary, "--config", config], cwd=work, stderr=subprocess.PIPE, text=True)
@@ -88,7 +88,7 @@ def stage(python, work):
             archive.extractall(work, filter="data")
         shutil.copytree(work / name / "tests", app / suite / "tests")
         shutil.copy(work / name / "pyproject.toml", app / suite)
-    for name in ("app.py", "requirements.txt"):
+    for name in ("inside.py", "requirements.txt"):
         shutil.copy(HERE / name, app)
 
 

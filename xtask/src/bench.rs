@@ -10,6 +10,7 @@ mod open_loop;
 mod peers;
 mod process;
 mod report;
+mod starts;
 mod statics;
 mod streams;
 mod tls;

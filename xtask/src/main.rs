@@ -15,7 +15,7 @@ cargo xtask run [ARGS]      build, then serve guests/hello.wasm and html/, or as
 cargo xtask test [--long]   formatting, lints, all tests; --long: soaks and tight bounds too
 cargo xtask bench [NAME]    measure: hello (the default), components,
                             density, isolation, static,
-                            languages [hello|json|page|cpu|flask]";
+                            languages [hello|json|page|cpu|flask|start]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

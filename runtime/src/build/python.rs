@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::command::{Ended, run};
 use super::digest::Digest;
 use super::stage::{self, Source};
-use super::tools::{self, last_words, of_version, on_path};
+use super::tools::{self, MEND, NETWORK, last_words, of_version, on_path};
 use super::{CONTRACT, Kind, Place, Recipe, wrong};
 
 const COMPONENTIZE: &str = "0.25.1";
@@ -174,7 +174,7 @@ fn install(folder: &Path) -> Result<(), String> {
     let installed = run(&mut pip)?;
     if !installed.ok {
         let said = last_words(&installed.said);
-        return Err(format!("pip cannot install the tools: {said}; is the network there? {mend}"));
+        return Err(format!("pip cannot install the tools: {said}; {NETWORK} {mend}"));
     }
     Ok(())
 }
@@ -216,6 +216,6 @@ fn packages(
             return Ok(());
         }
         let said = last_words(&installed.said);
-        Err(recipe.wrong(&format!("{name}: its packages cannot be installed: {said}")))
+        Err(recipe.wrong(&format!("{name}: its packages cannot be installed: {said}; {MEND}")))
     })
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use super::peers::{Address, Peer};
-use super::{Group, report};
+use super::{Group, report, starts};
 use crate::command::{self, output, root};
 
 /// What is measured, by name and path; the programs are in `xtask/languages`.
@@ -16,6 +16,8 @@ const PATHS: [(&str, &str); 4] =
     [("hello", "/"), ("json", "/json"), ("page", "/page"), ("cpu", "/cpu")];
 /// One more: Flask, which only servers of Python have.
 const FLASK: &str = "flask";
+/// And how soon there is a first answer.
+const START: &str = "start";
 const PYTHONS: [&str; 4] = ["gunicorn==27.0.1", "granian==2.8.7", "jinja2==3.1.6", "flask==3.1.3"];
 const SOURCES: [&str; 7] = [
     "app.py",
@@ -31,11 +33,17 @@ const WORKERD: &str = "workerd@1.20261117.1";
 /// Measures all peers at each path, or at one; those that cannot be installed are
 /// left out.
 pub(super) fn run(only: Option<&str>) -> Result<()> {
-    let names: Vec<&str> = PATHS.iter().map(|(name, _)| *name).chain([FLASK]).collect();
+    let names: Vec<&str> = PATHS.iter().map(|(name, _)| *name).chain([FLASK, START]).collect();
     if let Some(only) = only.filter(|only| !names.contains(only)) {
         bail!("{only:?} is not measured: one of {}", names.join(", "));
     }
     let place = Place::new()?;
+    if only.is_none_or(|only| only == START) {
+        starts::show(&place.starting()?)?;
+    }
+    if only == Some(START) {
+        return Ok(());
+    }
     let pythons = place.pythons().unwrap_or_else(|error| left_out("gunicorn and granian", &error));
     let workerd = place.workerd().unwrap_or_else(|error| left_out("workerd", &error));
     let mut groups = Vec::new();
@@ -119,6 +127,16 @@ impl Place {
             self.peer(format!("{name} {how}"), command, path, Address::OnStderr)
         };
         Ok(vec![peer("reused", &[]), peer("fresh", &["--reuse", "1"])])
+    }
+
+    /// What is started to see how soon it answers: all is in the cache.
+    fn starting(&self) -> Result<Vec<Peer>> {
+        let named = [("python", "python.wasm"), ("flask", "flask.wasm"), ("javascript", "js.wasm")];
+        let first = |(name, component)| {
+            let ours = self.ours(&format!("myweb {name}"), component, "/")?;
+            ours.into_iter().next().context("it is reused")
+        };
+        named.into_iter().map(first).collect()
     }
 
     /// Each command, on a port of its own.

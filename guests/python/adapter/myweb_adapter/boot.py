@@ -133,8 +133,9 @@ def _handler(serve, types, fresh, system, end):
             status, headers, body = serve(env)
             return status, headers, body_of(body)
         except BaseException as error:
-            report.log(error, _hint(error))
-            return 500, [("content-type", b"text/plain; charset=utf-8")], body_of(_sorry(env))
+            said = report.log(error, _hint(error))
+            shown = said if "MYWEB_DEBUG" in os.environ else ""
+            return 500, [("content-type", b"text/plain; charset=utf-8")], body_of(_sorry(env, shown))
         finally:
             end()
             sys.stdout.flush()
@@ -143,8 +144,8 @@ def _handler(serve, types, fresh, system, end):
     return handler
 
 
-def _sorry(env):
-    return f"internal error, reference {env.request_id}\n".encode()
+def _sorry(env, shown):
+    return f"internal error, reference {env.request_id}\n{shown}".encode("utf-8", "replace")
 
 
 def _warm(handler, path, types):

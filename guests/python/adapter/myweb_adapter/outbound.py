@@ -1,8 +1,8 @@
 """Requests to other servers, which the server sends: a request as it would be on the wire, and its answer the same way."""
 
 import errno
-import http.client
 import socket
+from http import HTTPStatus
 
 from componentize_py_types import Err, Ok
 from wit_world.imports import outgoing_handler, streams
@@ -16,6 +16,7 @@ _OF_CONNECTION = frozenset(
     "trailer transfer-encoding upgrade".split()
 )
 _CHUNK = 64 << 10
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _METHODS = {
     "GET": types.Method_Get,
     "HEAD": types.Method_Head,
@@ -111,7 +112,7 @@ class Answer:
     """An answer, as bytes of HTTP/1.1 on a connection that ends with it."""
 
     def __init__(self, status, headers, body):
-        lines = [f"HTTP/1.1 {status} {http.client.responses.get(status, 'Unknown')}".encode()]
+        lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unknown')}".encode()]
         lines += [
             name.encode("latin-1") + b": " + value for name, value in headers if name.lower() not in _OF_CONNECTION
         ]

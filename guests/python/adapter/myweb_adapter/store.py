@@ -10,6 +10,8 @@ import zlib
 APP = "/app"
 PACKAGES = "/packages"
 TMP = "/tmp"
+# Who runs, and whose all files are.
+USER = 1000
 
 # Never read at run time.
 _NOT_KEPT = (".pyc", ".so", ".a", ".dylib", ".dll", ".exe")
@@ -194,4 +196,4 @@ def status(node):
     mode = stat.S_IFDIR | 0o755 if is_folder else stat.S_IFREG | 0o644
     size = 4096 if is_folder else node.size
     time = node.mtime
-    return os.stat_result((mode, node.number, 1, 1, 0, 0, size, time, time, time))
+    return os.stat_result((mode, node.number, 1, 1, USER, USER, size, time, time, time))

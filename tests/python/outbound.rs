@@ -87,14 +87,16 @@ fn what_fails_is_an_exception_of_the_library() {
     let short =
         Origin::saying("HTTP/1.1 200 OK\r\nContent-Length: 50\r\nConnection: close\r\n\r\nhello");
     // The port of nobody: it was bound a moment ago.
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let nobody = format!("http://{}", nobody.local_addr().expect("an address"));
+    let bound = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let nobody = format!("http://{}", bound.local_addr().expect("an address"));
+    drop(bound);
     let granted = [&silent.grant(), &short.grant(), &nobody];
     let more = ["--max-outbound-time", "1s"];
     let Some(server) = server(&granted.map(String::as_str), &more) else { return };
     for client in CLIENTS {
         let refused = ask(&server, client, &nobody);
-        assert!(refused[1].as_str().unwrap_or_default().contains("refused the connection"));
+        let told = refused[1].as_str().unwrap_or_default();
+        assert!(told.contains("refused the connection"), "{client}: {refused}");
         let late = ask(&server, client, &silent.grant());
         assert!(late[1].as_str().unwrap_or_default().contains("in time"), "{client}: {late}");
         let cut = ask(&server, client, &short.grant());

@@ -61,6 +61,12 @@ fn a_changed_file_is_loaded_and_a_broken_one_is_not() {
     fs::write(&path, format!("limits = {{ instances = 0x40 }}\n{toml}")).expect("a file");
     server.signal("HUP");
     server.wait_for_log("instances = 64: the server runs with 1000; restart the server");
+    let large = toml.replacen("[[tenant]]", "[limits]\nmemory = \"256MiB\"\n[[tenant]]", 1);
+    fs::write(&path, large).expect("a file");
+    server.signal("HUP");
+    let said =
+        "myweb.toml:2: limits.memory = \"256MiB\": the server was started for at most 128MiB";
+    server.wait_for_log(said);
     assert_eq!((server.get("/sayhello").status, server.get("/app/sayhello").status), (404, 200));
 }
 

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::config::folder;
-use crate::support::{Answer, Client, PATIENCE, Server, run, test_guest, wait_for};
+use crate::hostile::{Victim, ask as get, good_tenant};
+use crate::support::{Client, PATIENCE, Server, run, test_guest, wait_for};
 
-/// Two tenants with `misbehave` at all their paths, and the first's own lines.
+/// Two tenants with `misbehave` at all their paths, and the first's own lines; and
+/// a good one.
 fn two(of_first: &str) -> (tempfile::TempDir, Server) {
     let app = test_guest("misbehave");
     let tenant = |name: &str, more: &str| {
@@ -17,44 +19,41 @@ fn two(of_first: &str) -> (tempfile::TempDir, Server) {
              [[tenant.route]]\npath = \"/*\"\napp = \"{app}\"\nheaders = {{ X-Tenant = \"{name}\" }}\n"
         )
     };
-    let toml = tenant("first", of_first) + &tenant("second", "");
+    let toml = tenant("first", of_first) + &tenant("second", "") + &good_tenant();
     let folder = folder(&toml);
     let server = Server::start_in(folder.path(), &["--max-cpu", "300ms", "--max-wall", "20s"]);
     (folder, server)
 }
 
-fn get(client: &mut Client, host: &str, target: &str) -> Answer {
-    client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
-    client.read_answer().expect("an answer")
-}
-
 #[test]
 fn c3_a_host_leads_to_one_tenant_however_it_is_written() {
     let (_folder, server) = two("");
-    for (request, status) in [
-        ("GET /ok HTTP/1.1\r\nHost: first.example", 200),
-        ("GET /ok HTTP/1.1\r\nHost: FIRST.Example.:80", 200),
-        ("GET /ok HTTP/1.1\r\nHost: x.y.first.example", 200),
-        ("GET http://first.example/ok HTTP/1.1\r\nHost: first.example", 200),
-        ("GET http://FIRST.example./ok HTTP/1.1\r\nHost: first.example", 200),
-        ("GET http://second.example/ok HTTP/1.1\r\nHost: first.example", 400),
-        ("GET http://first.example:81/ok HTTP/1.1\r\nHost: first.example", 400),
-        ("GET /ok HTTP/1.1\r\nHost: first.example\r\nHost: second.example", 400),
-        ("GET /ok HTTP/1.1\r\nHost: first.example, second.example", 400),
-        ("GET /ok HTTP/1.1\r\nHost: first.example@second.example", 400),
-        ("GET /ok HTTP/1.1\r\nHost: first.example..", 400),
-        ("GET /ok HTTP/1.1\r\nHost: f\u{ef}rst.example", 400),
-        ("GET /ok HTTP/1.1\r\nHost: unknown.example", 404),
-        ("GET /ok HTTP/1.1\r\nHost: notfirst.example", 404),
-        ("GET /ok HTTP/1.1\r\nHost: ", 404),
-    ] {
-        let mut client = server.connect();
-        client.send(format!("{request}\r\n\r\n").as_bytes());
-        let answer = client.read_answer().expect("an answer");
-        assert_eq!(answer.status, status, "{request}");
-        let first = (status == 200).then_some("first");
-        assert_eq!(answer.header("x-tenant"), first, "{request}");
-    }
+    Victim::of(&server).beside(1, || {
+        for (request, status) in [
+            ("GET /ok HTTP/1.1\r\nHost: first.example", 200),
+            ("GET /ok HTTP/1.1\r\nHost: FIRST.Example.:80", 200),
+            ("GET /ok HTTP/1.1\r\nHost: x.y.first.example", 200),
+            ("GET http://first.example/ok HTTP/1.1\r\nHost: first.example", 200),
+            ("GET http://FIRST.example./ok HTTP/1.1\r\nHost: first.example", 200),
+            ("GET http://second.example/ok HTTP/1.1\r\nHost: first.example", 400),
+            ("GET http://first.example:81/ok HTTP/1.1\r\nHost: first.example", 400),
+            ("GET /ok HTTP/1.1\r\nHost: first.example\r\nHost: second.example", 400),
+            ("GET /ok HTTP/1.1\r\nHost: first.example, second.example", 400),
+            ("GET /ok HTTP/1.1\r\nHost: first.example@second.example", 400),
+            ("GET /ok HTTP/1.1\r\nHost: first.example..", 400),
+            ("GET /ok HTTP/1.1\r\nHost: f\u{ef}rst.example", 400),
+            ("GET /ok HTTP/1.1\r\nHost: unknown.example", 404),
+            ("GET /ok HTTP/1.1\r\nHost: notfirst.example", 404),
+            ("GET /ok HTTP/1.1\r\nHost: ", 404),
+        ] {
+            let mut client = server.connect();
+            client.send(format!("{request}\r\n\r\n").as_bytes());
+            let answer = client.read_answer().expect("an answer");
+            assert_eq!(answer.status, status, "{request}");
+            let first = (status == 200).then_some("first");
+            assert_eq!(answer.header("x-tenant"), first, "{request}");
+        }
+    });
     let second = get(&mut server.connect(), "second.example", "/ok");
     assert_eq!(second.header("x-tenant"), Some("second"));
 }
@@ -76,6 +75,7 @@ fn rates_are_per_tenant_and_say_when_to_come_again() {
 fn c4_a_tenant_that_takes_all_its_places_is_refused_and_others_are_served() {
     let (_folder, server) = two("limits = { concurrency = 3, queue = 2, queue-time = \"60s\" }");
     let sleeping = sleepers(&server, 3);
+    let victim = Victim::of(&server);
     let (sender, answers) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..6 {
@@ -91,7 +91,7 @@ fn c4_a_tenant_that_takes_all_its_places_is_refused_and_others_are_served() {
         for _ in 0..4 {
             assert_eq!(next(), (503, Some("1".to_owned())));
         }
-        assert_eq!(get(&mut server.connect(), "second.example", "/ok").status, 200);
+        victim.is_well();
         drop(sleeping);
         for _ in 0..2 {
             assert_eq!(next(), (200, None), "its turn came");
@@ -106,7 +106,10 @@ fn c4_who_waits_for_a_place_waits_for_so_long_and_no_longer() {
     for _ in 0..2 {
         let asked = Instant::now();
         assert_eq!(get(&mut server.connect(), "first.example", "/ok").status, 503);
-        assert!(asked.elapsed() >= Duration::from_millis(300), "{:?}", asked.elapsed());
+        // The longest is what no load of a test machine explains.
+        let waited = asked.elapsed();
+        let so_long = Duration::from_millis(300)..Duration::from_secs(10);
+        assert!(so_long.contains(&waited), "{waited:?}");
     }
     assert_eq!(get(&mut server.connect(), "second.example", "/ok").status, 200);
 }
@@ -283,12 +286,14 @@ fn redirects_take_over_the_rest() {
 #[test]
 fn c6_a_frozen_clock_stands_still_while_a_request_runs() {
     let (_folder, server) = two("clock = \"frozen\"");
-    let mut client = server.connect();
-    assert_eq!(get(&mut client, "first.example", "/now").text(), "0\n");
-    assert_ne!(get(&mut client, "second.example", "/now").text(), "0\n");
-    let first = get(&mut client, "first.example", "/time").text().to_owned();
-    wait_for(|| get(&mut server.connect(), "first.example", "/time").text() != first);
-    assert_eq!(get(&mut client, "first.example", "/sleep?ms=50").text(), "ok\n");
+    Victim::of(&server).beside(1, || {
+        let mut client = server.connect();
+        assert_eq!(get(&mut client, "first.example", "/now").text(), "0\n");
+        assert_ne!(get(&mut client, "second.example", "/now").text(), "0\n");
+        let first = get(&mut client, "first.example", "/time").text().to_owned();
+        wait_for(|| get(&mut server.connect(), "first.example", "/time").text() != first);
+        assert_eq!(get(&mut client, "first.example", "/sleep?ms=50").text(), "ok\n");
+    });
 }
 
 #[test]
@@ -300,11 +305,14 @@ fn c2_instances_are_reused_by_their_own_tenant_only() {
              [[tenant.route]]\npath = \"/*\"\napp = \"{app}\"\nreuse = {reuse}\n"
         )
     };
-    let folder = folder(&(tenant("first", 100) + &tenant("second", 100) + &tenant("fresh", 1)));
+    let tenants = tenant("first", 100) + &tenant("second", 100) + &tenant("fresh", 1);
+    let folder = folder(&(tenants + &good_tenant()));
     let server = Server::start_in(folder.path(), &[]);
-    let mut client = server.connect();
-    let mut calls = |host| get(&mut client, host, "/calls").text().to_owned();
-    assert_eq!([calls("first.example"), calls("first.example")], ["1\n", "2\n"]);
-    assert_eq!(calls("second.example"), "1\n");
-    assert_eq!([calls("fresh.example"), calls("fresh.example")], ["1\n", "1\n"]);
+    Victim::of(&server).beside(1, || {
+        let mut client = server.connect();
+        let mut calls = |host| get(&mut client, host, "/calls").text().to_owned();
+        assert_eq!([calls("first.example"), calls("first.example")], ["1\n", "2\n"]);
+        assert_eq!(calls("second.example"), "1\n");
+        assert_eq!([calls("fresh.example"), calls("fresh.example")], ["1\n", "1\n"]);
+    });
 }

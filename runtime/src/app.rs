@@ -27,7 +27,6 @@ use crate::site::{self, Common, Eager, Site};
 use crate::state::{self, State};
 use crate::tenant::Budget;
 use crate::tls::{self, CurrentCertificates};
-use crate::units::Bytes;
 use crate::upgrade::{self, Handover};
 use crate::wasm::{Compiler, Engines, Library};
 use crate::watch;
@@ -265,12 +264,17 @@ impl Bound {
 }
 
 /// The limits of the server itself. The pool has room for the largest instance
-/// of any route; a head may be as large as any tenant takes.
+/// of any route; a head may be as large as any tenant takes; and the machine must
+/// have the memory for each single thing.
 fn server_limits(plan: &Plan) -> Limits {
     Limits {
         memory: plan.largest(|limits| limits.memory),
         headers: plan.largest(|limits| limits.headers),
         uri: plan.largest(|limits| limits.uri),
+        tenant_memory: plan.largest(|limits| limits.tenant_memory),
+        body: plan.largest(|limits| limits.body),
+        response: plan.largest(|limits| limits.response),
+        value: plan.largest(|limits| limits.value),
         ..plan.limits.clone()
     }
 }
@@ -283,20 +287,16 @@ impl Shared {
     /// As [`MyWeb::build`]; the site that was there goes on.
     pub(crate) fn reload(&self) -> Result<Vec<String>, StartError> {
         let plan = self.source.plan()?;
-        let (wanted, there) = (server_limits(&plan), &self.limits);
         let changed = self.started.differences(&plan);
         if !changed.is_empty() {
             return Err(StartError::Config(changed));
         }
-        if wanted.memory > there.memory || wanted.headers > there.headers || wanted.uri > there.uri
-        {
-            return Err(StartError::Config(vec![format!(
-                "the largest memory, headers or uri limit is above the {}, {} and {} that the \
-                 server was started with: restart it",
-                Bytes(there.memory),
-                Bytes(there.headers),
-                Bytes(there.uri)
-            )]));
+        let mut wanted = server_limits(&plan);
+        let unfit =
+            machine::fit(&mut wanted).into_iter().chain(started::above(&wanted, &self.limits));
+        let problems: Vec<Problem> = unfit.flat_map(|unfit| plan.unfit(&unfit)).collect();
+        if !problems.is_empty() {
+            return Err(StartError::Config(Problem::in_order(problems)));
         }
         let before = self.site.load_full();
         let loaded =

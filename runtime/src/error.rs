@@ -149,8 +149,10 @@ pub(crate) enum GuestError {
     InvalidAnswer(String),
     #[error("the guest did not answer: {0}")]
     NoAnswer(String),
-    #[error("the guest's answer is larger than {0} bytes")]
+    #[error("the guest's answer is larger than response = {0} bytes, or has too large headers")]
     AnswerTooLarge(usize),
+    #[error("the guest handed over more than {0} bytes in one call")]
+    HandedOver(usize),
     #[error("the guest sent the file {path:?}: {why}")]
     File { path: String, why: &'static str },
     #[error("the server failed to run the guest")]

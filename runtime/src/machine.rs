@@ -4,10 +4,14 @@ mod memory;
 
 use crate::limits::Limits;
 use crate::units::Bytes;
+use crate::wasm::ADDRESSES_OF_INSTANCE;
 
 /// Mappings that a slot of the pool may take: the memory of an instance in its
 /// parts, and the stack.
 const MAPPINGS: usize = 3;
+/// Addresses that one piece of memory can have, in bytes: a process has 2^47, and
+/// lies itself at two thirds of them (Linux on x86-64, `ELF_ET_DYN_BASE`).
+const ADDRESSES: usize = (1 << 47) / 3 * 2;
 /// Descriptors that are not connections: listeners, logs, components, roots.
 const DESCRIPTORS: usize = 64;
 
@@ -41,16 +45,19 @@ pub(crate) fn fit(limits: &mut Limits) -> Vec<Unfit> {
         limits.connections = limits.connections.min(most);
     }
     let mut problems = Vec::new();
-    let mut most = |name, asked: usize, there: Option<usize>, what: &str, mend: &str| {
+    let mut most = |name, asked: usize, there: Option<usize>, by: &str| {
         if let Some(there) = there.filter(|there| asked > *there) {
-            let why = format!("the machine gives {there}, by {what}; {mend}");
+            let why = format!("the machine gives {there}, by {by}");
             problems.push(Unfit { name, asked: asked.to_string(), why });
         }
     };
-    let maps = mappings().map(|maps| maps / MAPPINGS);
-    most("instances", limits.instances, maps, "vm.max_map_count", "lower it, or raise that");
-    let named = "the limit of open descriptors";
-    most("connections", limits.connections, descriptors, named, "lower it, or raise that");
+    let maps =
+        mappings().map(|maps| (maps / MAPPINGS, "vm.max_map_count; lower it, or raise that"));
+    let apart = (ADDRESSES / ADDRESSES_OF_INSTANCE, "the addresses of a process; lower it");
+    let (slots, by) = maps.into_iter().chain([apart]).min().unwrap_or(apart);
+    most("instances", limits.instances, Some(slots), by);
+    let by = "the limit of open descriptors; lower it, or raise that";
+    most("connections", limits.connections, descriptors, by);
     problems.extend(wrong_memory(limits, memory::there_is()));
     problems
 }
@@ -62,6 +69,12 @@ pub(crate) struct Unfit {
     asked: String,
     /// What there is, and the mend.
     pub(crate) why: String,
+}
+
+impl Unfit {
+    pub(crate) fn new(name: &'static str, asked: String, why: String) -> Unfit {
+        Unfit { name, asked, why }
+    }
 }
 
 impl std::fmt::Display for Unfit {
@@ -94,6 +107,20 @@ fn wrong_memory(limits: &Limits, there: Option<usize>) -> Vec<Unfit> {
     most("memory", memory, there, machine);
     most("server-memory", server_memory.unwrap_or(0), there, machine);
     most("memory", memory, server_memory, "all tenants together have server-memory =");
+    // The defaults of these are for large machines, and do no harm on small ones.
+    let usual = Limits::default();
+    for (name, asked, usual) in [
+        ("tenant-memory", limits.tenant_memory, usual.tenant_memory),
+        ("body", limits.body, usual.body),
+        ("response", limits.response, usual.response),
+        ("value", limits.value, usual.value),
+        ("file-cache", limits.file_cache, usual.file_cache),
+        ("code", limits.code, usual.code),
+    ] {
+        if asked != usual {
+            most(name, asked, there, machine);
+        }
+    }
     problems
 }
 
@@ -163,5 +190,9 @@ mod tests {
                 "memory = 16MiB: all tenants together have server-memory = 9MiB; lower it",
             ]
         );
+        let cache = Limits { memory: 0, file_cache: 9 << 20, ..Limits::default() };
+        let wrong = wrong_memory(&cache, Some(8 << 20));
+        assert_eq!(wrong[0].to_string(), "file-cache = 9MiB: the machine has 8MiB; lower it");
+        assert_eq!(wrong.len(), 1, "what is as usual is not refused");
     }
 }

@@ -215,6 +215,7 @@ pub(crate) fn status(refusal: &Refusal) -> StatusCode {
             }
             GuestError::InvalidAnswer(_)
             | GuestError::AnswerTooLarge(_)
+            | GuestError::HandedOver(_)
             | GuestError::File { .. } => StatusCode::BAD_GATEWAY,
         },
     }

@@ -10,6 +10,8 @@ mod component;
 mod convert;
 mod fair;
 mod frozen;
+mod handles;
+mod hook;
 mod host;
 mod instance;
 mod library;
@@ -21,6 +23,7 @@ mod pool;
 mod service;
 mod settings;
 mod source;
+mod texts;
 mod world;
 
 use std::hash::{Hash, Hasher};
@@ -45,6 +48,7 @@ use host::Host;
 pub(crate) use library::Library;
 pub(crate) use mounted::Mounted;
 use pool::Pools;
+pub(crate) use settings::ADDRESSES_OF_INSTANCE;
 use settings::{pool, settings};
 use source::Identity;
 pub(crate) use source::{Source, Stamp};
@@ -159,7 +163,7 @@ impl Engine {
         let mut settings = settings(kind);
         settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
         let wasm = wasmtime::Engine::new(&settings)
-            .map_err(|error| format!("{error:#}; lower --instances or --max-memory"))?;
+            .map_err(|error| format!("{error:#}; lower the limit instances"))?;
         let linker =
             host::link(&wasm, kind.is_concurrent()).map_err(|error| format!("{error:#}"))?;
         Ok(Arc::new(Engine {

@@ -49,9 +49,9 @@ fn mistakes_of_syntax_have_their_line() {
         (String::new(), "myweb.toml:1: there is no [[tenant]]; add one with a name"),
         ("x".to_owned(), "myweb.toml:1:"),
         ("listen = [".to_owned(), "myweb.toml:1:"),
-        (top("listen = [\"127.0.0.1:0\"]\nlisten = []"), "myweb.toml:2: duplicate key"),
-        (with("name = \"b\""), "myweb.toml:4: duplicate key"),
-        (limit("cpu = \"1s\", cpu = \"2s\""), "myweb.toml:4: duplicate key"),
+        (top("listen = [\"127.0.0.1:0\"]\nlisten = []"), "myweb.toml:2: listen is there twice"),
+        (with("name = \"b\""), "myweb.toml:4: name is there twice"),
+        (limit("cpu = \"1s\", cpu = \"2s\""), "myweb.toml:4: cpu is there twice"),
         (top("a = \"\\q\""), "myweb.toml:1:"),
         (top("[[]]"), "myweb.toml:1:"),
         (top("tenant = 1"), "myweb.toml:"),
@@ -161,6 +161,14 @@ fn limits_above_the_machine_have_their_place() {
         (
             top("[limits]\ninstances = 30000"),
             "myweb.toml:2: limits.instances = 30000: the machine gives",
+        ),
+        (
+            top("[limits]\nfile-cache = \"900GiB\""),
+            "myweb.toml:2: limits.file-cache = \"900GiB\": the machine has",
+        ),
+        (
+            with("limits = { tenant-memory = \"900GiB\" }"),
+            "myweb.toml:4: tenant[0].limits.tenant-memory = \"900GiB\": the machine has",
         ),
         (
             "[limits]\ninstances = 10\n".to_owned() + &with("") + &with("").replace("\"a", "\"b"),

@@ -15,6 +15,8 @@ pub struct Core {
     pub application: &'static str,
     /// The body of the post-return function.
     pub post_return: &'static str,
+    /// More definitions of the component, beside the module `$m`.
+    pub component: String,
     /// The answer: status, headers, body; as it lies in memory.
     pub answer: &'static str,
 }
@@ -36,6 +38,7 @@ impl Default for Core {
                 (local.get $at)",
             application: "",
             post_return: "",
+            component: String::new(),
             answer: OK,
         }
     }
@@ -44,7 +47,8 @@ impl Default for Core {
 impl Core {
     /// The component as text.
     fn text(&self) -> String {
-        let Core { more, memory, strings, realloc, application, post_return, answer } = self;
+        let Core { more, memory, strings, realloc, application, post_return, component, answer } =
+            self;
         format!(
             r#"(component
   (import "myweb:handler/types@0.1.0" (instance $types
@@ -82,6 +86,7 @@ impl Core {
       (i32.const 1024))
     (func (export "post") (param i32) {post_return}))
   (core instance $i (instantiate $m))
+  {component}
   (type $headers (list $header))
   (type $answer (tuple $status $headers $body))
   (func $application (param "env" $env) (result $answer)

@@ -1,13 +1,13 @@
 //! Rows A: CPU, memory, stack.
 
 use super::component::{Core, length, write};
-use super::{Victim, server};
-use crate::support::{Server, guest, root, run, test_guest};
+use super::{Bad, Victim, server};
+use crate::support::{Server, root, run, test_guest};
 
 const FOR_EVER: &str = "(loop (br 0))";
 
 fn bad(name: &str, core: &Core) -> Server {
-    server(&core.build(name), &[])
+    server(&core.build(name), "")
 }
 
 /// Starts with a component that must be refused, and returns what is said.
@@ -21,7 +21,7 @@ fn refused(name: &str, bytes: &str, more: &[&str]) -> String {
 
 #[test]
 fn a1_infinite_loops_are_stopped() {
-    let server = server(&test_guest("misbehave"), &[]);
+    let server = server(&test_guest("misbehave"), "");
     let cores = std::thread::available_parallelism().expect("a number").get();
     Victim::of(&server).beside(8 * cores, || assert_eq!(server.get("/bad/loop").status, 504));
 }
@@ -48,23 +48,25 @@ fn a3_bulk_operations_are_stopped_too() {
     // As large as a memory is by default: one operation is as long as it gets.
     let fill = "(loop (memory.fill (i32.const 65536) (i32.const 1) (i32.const 134152192)) (br 0))";
     let large = Core { memory: "2048", application: fill, ..Core::default() }.build("a3-large");
-    let (good, bad) = (format!("/good={}", guest("hello")), format!("/bad={large}"));
-    // Both are apps of one tenant: there is memory for the attacks and the victim.
-    let limits = ["--max-cpu", "100ms", "--max-tenant-memory", "1GiB"];
-    let server = Server::start(&[&["--app", &good, "--app", &bad], &limits[..]].concat());
-    Victim::of(&server).beside(4, || assert_eq!(server.get("/bad").status, 504));
+    let limits = "limits = { memory = \"128MiB\" }";
+    let server = Bad { app: &large, at: "/bad", limits: "tenant-memory = \"1GiB\"", route: limits };
+    let server = server.start();
+    let attack = || assert_eq!(server.get("/bad").status, 504);
+    Victim::of_large(&server, 128).beside(4, attack);
 }
 
 #[test]
 fn a4_memory_ends_at_its_limit() {
-    let server = server(&test_guest("misbehave"), &[]);
+    let server = server(&test_guest("misbehave"), "");
     let victim = Victim::of(&server);
     victim.beside(4, || assert_eq!(server.get("/bad/allocate").status, 507));
-    let pages: usize = server.get("/bad/grow").text().parse().expect("pages");
-    assert!(pages <= 256, "{pages}");
+    victim.beside(1, || {
+        let pages: usize = server.get("/bad/grow").text().parse().expect("pages");
+        assert!(pages <= 256, "{pages}");
+    });
     let at_once = "(if (i32.ne (memory.grow (i32.const 65534)) (i32.const -1)) (then unreachable))";
     let server = bad("a4", &Core { application: at_once, ..Core::default() });
-    assert_eq!(server.get("/bad").text(), "ok\n");
+    Victim::of(&server).beside(4, || assert_eq!(server.get("/bad").text(), "ok\n"));
     let large = Core { memory: "65536", ..Core::default() }.build("a4-minimum");
     assert!(refused("a4", &large, &[]).contains("--max-memory"));
 }
@@ -83,11 +85,44 @@ fn a6_tables_and_parts_are_bounded() {
     ] {
         refused(name, &Core { more, ..Core::default() }.build(name), &[]);
     }
+    let instances = |count: usize| Core {
+        component: "(core instance (instantiate $m))".repeat(count),
+        memory: "0",
+        ..Core::default()
+    };
+    let said = refused("a6-instances", &instances(100).build("a6-instances"), &[]);
+    assert!(said.contains("instances"), "{said}");
+}
+
+/// The lists of an answer may lie over each other: then they are many times as
+/// large for who reads them.
+#[test]
+fn a4_an_answer_is_read_within_its_tenants_memory() {
+    let headers = "
+        (local.set $at (i32.const 131072))
+        (loop $headers
+          (i32.store (local.get $at) (i32.const 2048))
+          (i32.store offset=4 (local.get $at) (i32.const 1))
+          (i32.store offset=12 (local.get $at) (i32.const 65536))
+          (local.set $at (i32.add (local.get $at) (i32.const 16)))
+          (br_if $headers (i32.lt_u (local.get $at) (i32.const 147072))))";
+    let answer = r"\c8\00\00\00\00\00\02\00\e8\03\00\00\00\00\00\00\00\08\00\00\03\00\00\00";
+    let over = Core { memory: "4", application: headers, answer, ..Core::default() };
+    let overlaid = bad("a4-over", &Core { post_return: FOR_EVER, ..over });
+    Victim::of_large(&overlaid, 1).beside(16, || assert_eq!(overlaid.get("/bad").status, 502));
+    // A body of 7 MiB is nearly twice as much while its guest is not gone.
+    let answer = r"\c8\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\02\00\00\00\70\00";
+    let held = Core { memory: "128", answer, post_return: FOR_EVER, ..Core::default() };
+    let held = held.build("a4-held");
+    for (most, status) in [("12MiB", 507), ("24MiB", 504)] {
+        let server = server(&held, &format!("tenant-memory = \"{most}\""));
+        Victim::of(&server).beside(1, || assert_eq!(server.get("/bad").status, status));
+    }
 }
 
 #[test]
 fn a7_recursion_ends_in_a_trap() {
-    let server = server(&test_guest("misbehave"), &[]);
+    let server = server(&test_guest("misbehave"), "");
     Victim::of(&server).beside(4, || assert_eq!(server.get("/bad/recurse").status, 500));
     let realloc = "(call $deep) unreachable";
     let more = "(func $deep (call $deep) (call $deep))".to_owned();
@@ -105,8 +140,8 @@ fn a7_a_component_in_a_component_without_end_is_refused() {
             (0..depth).fold(HEAD.to_vec(), |inner, _| [&HEAD[..], &section(&inner)].concat());
         [&Core::default().bytes()[..], &section(&inner)].concat()
     };
-    let server = server(&write("a7-shallow", &nested(2)), &[]);
-    assert_eq!(server.get("/").status, 200, "a few are nobody's harm");
+    let server = server(&write("a7-shallow", &nested(2)), "");
+    assert_eq!(server.get("/bad").text(), "ok\n", "a few are nobody's harm");
     let little = ["--max-compile-memory", "512MiB"];
     let said = refused("a7", &write("a7-nested", &nested(20_000)), &little);
     assert!(said.contains("compiling it takes more than 512MiB of memory"), "{said}");
@@ -121,8 +156,8 @@ fn a7_a_type_in_a_type_without_end_is_refused() {
         let more = wat::parse_str(more).expect("a component");
         [&Core::default().bytes()[..], &[4], &length(more.len()), &more].concat()
     };
-    let server = server(&write("a7-few-types", &with(10)), &[]);
-    assert_eq!(server.get("/").status, 200, "a few are nobody's harm");
+    let server = server(&write("a7-few-types", &with(10)), "");
+    assert_eq!(server.get("/bad").text(), "ok\n", "a few are nobody's harm");
     let said = refused("a7", &write("a7-types", &with(10_000)), &[]);
     assert!(said.contains("type"), "{said}");
 }
@@ -141,12 +176,15 @@ fn a8_a_trap_anywhere_is_the_requests_own() {
         let server = bad(name, &core);
         Victim::of(&server).beside(4, || assert_eq!(server.get("/bad").status, 500, "{name}"));
     }
-    let server = server(&test_guest("misbehave"), &["--reuse", "1000"]);
-    let mut client = server.connect();
-    for calls in 0..20 {
-        assert_eq!(client.get(&format!("/bad/trap?calls={calls}")).status, 500, "{calls}");
-        assert_eq!(client.get("/bad/ok").text(), "ok\n", "after {calls}");
-    }
+    let app = test_guest("misbehave");
+    let server = Bad { app: &app, at: "/bad", limits: "", route: "reuse = 1000" }.start();
+    Victim::of(&server).beside(1, || {
+        let mut client = server.connect();
+        for calls in 0..20 {
+            assert_eq!(client.get(&format!("/bad/trap?calls={calls}")).status, 500, "{calls}");
+            assert_eq!(client.get("/bad/ok").text(), "ok\n", "after {calls}");
+        }
+    });
 }
 
 #[test]

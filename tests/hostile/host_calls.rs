@@ -1,19 +1,19 @@
 //! Rows B: what a guest asks of the server, and what it returns.
 
 use super::component::Core;
-use super::{Victim, server};
-use crate::support::{Client, Server, test_guest};
+use super::{Bad, Victim, ask, server};
+use crate::support::{Client, Server, root, test_guest};
 
-fn misbehave(more: &[&str]) -> Server {
-    server(&test_guest("misbehave"), more)
+fn misbehave(limits: &str) -> Server {
+    server(&test_guest("misbehave"), limits)
 }
 
-/// Asks for a fault with a good request right behind it: both get the answer
-/// that is theirs.
+/// Asks for a fault, with a request to the good tenant right behind it: both get
+/// the answer that is theirs.
 fn with_a_marker(server: &Server, fault: &str) -> u16 {
     let mut client: Client = server.connect();
     let both = format!(
-        "GET /bad{fault} HTTP/1.1\r\nHost: a\r\n\r\nGET /good/sayhello?name=marker HTTP/1.1\r\nHost: a\r\n\r\n"
+        "GET /bad{fault} HTTP/1.1\r\nHost: a\r\n\r\nGET /good/sayhello?name=marker HTTP/1.1\r\nHost: good.example\r\n\r\n"
     );
     client.send(both.as_bytes());
     let first = client.read_answer().expect("an answer");
@@ -24,7 +24,7 @@ fn with_a_marker(server: &Server, fault: &str) -> u16 {
 
 #[test]
 fn b1_random_bytes_are_bounded() {
-    let server = misbehave(&[]);
+    let server = misbehave("");
     let victim = Victim::of(&server);
     for source in ["random", "insecure-random"] {
         for count in ["9223372036854775808", "67108864"] {
@@ -37,7 +37,7 @@ fn b1_random_bytes_are_bounded() {
 
 #[test]
 fn b2_floods_of_output_are_cut_and_counted() {
-    let server = misbehave(&["--max-log", "4KiB"]);
+    let server = misbehave("log = \"4KiB\"");
     let victim = Victim::of(&server);
     victim.beside(2, || assert_eq!(server.get("/bad/flood?lines=20000").status, 200));
     server.wait_for_log("bytes of output dropped");
@@ -50,7 +50,7 @@ fn b2_floods_of_output_are_cut_and_counted() {
 
 #[test]
 fn b2_more_output_at_once_than_is_permitted_is_a_trap() {
-    let server = misbehave(&["--max-log", "64MiB"]);
+    let server = misbehave("log = \"64MiB\"");
     let victim = Victim::of(&server);
     victim.beside(2, || assert_eq!(server.get("/bad/write?kib=64").text(), "written\n"));
     victim.beside(2, || assert_eq!(server.get("/bad/write?kib=1000").status, 500));
@@ -59,7 +59,7 @@ fn b2_more_output_at_once_than_is_permitted_is_a_trap() {
 
 #[test]
 fn b3_headers_without_number_are_502() {
-    let server = misbehave(&[]);
+    let server = misbehave("");
     let victim = Victim::of(&server);
     for count in [101, 33_000, 100_000] {
         let fault = format!("/bad/many-headers?count={count}");
@@ -76,13 +76,13 @@ fn b3_headers_without_number_are_502() {
 
 #[test]
 fn b4_handles_that_are_never_closed_end_in_a_trap() {
-    let server = misbehave(&[]);
+    let server = misbehave("");
     Victim::of(&server).beside(2, || assert_eq!(server.get("/bad/leak").status, 500));
 }
 
 #[test]
 fn b5_waiting_ends_with_the_limit() {
-    let server = server(&test_guest("misbehave"), &["--max-wall", "300ms"]);
+    let server = misbehave("wall = \"300ms\"");
     let victim = Victim::of(&server);
     victim.beside(4, || assert_eq!(server.get("/bad/wait-for-ever").status, 504));
     victim.beside(2, || assert_eq!(server.get("/bad/poll-nothing").status, 500));
@@ -91,102 +91,113 @@ fn b5_waiting_ends_with_the_limit() {
 
 #[test]
 fn b8_statuses_are_checked_and_bodies_kept_where_they_belong() {
-    let server = misbehave(&[]);
-    for (code, status) in [
-        (0, 502),
-        (99, 502),
-        (100, 502),
-        (101, 502),
-        (199, 502),
-        (600, 502),
-        (999, 502),
-        (65_535, 502),
-        (200, 200),
-        (204, 204),
-        (205, 205),
-        (304, 304),
-        (404, 404),
-        (599, 599),
-    ] {
-        assert_eq!(with_a_marker(&server, &format!("/status?code={code}")), status, "{code}");
-    }
-    let mut client = server.connect();
-    let head = client.request("HEAD", "/bad/status?code=200", "", b"");
-    assert_eq!((head.status, head.header("content-length")), (200, Some("5")));
-    assert_eq!(client.get("/good/sayhello").text(), "Hello, world!\n", "no body came before it");
+    let server = misbehave("");
+    Victim::of(&server).beside(1, || {
+        for (code, status) in [
+            (0, 502),
+            (99, 502),
+            (100, 502),
+            (101, 502),
+            (199, 502),
+            (600, 502),
+            (999, 502),
+            (65_535, 502),
+            (200, 200),
+            (204, 204),
+            (205, 205),
+            (304, 304),
+            (404, 404),
+            (599, 599),
+        ] {
+            assert_eq!(with_a_marker(&server, &format!("/status?code={code}")), status, "{code}");
+        }
+        let mut client = server.connect();
+        let head = client.request("HEAD", "/bad/status?code=200", "", b"");
+        assert_eq!((head.status, head.header("content-length")), (200, Some("5")));
+        let next = ask(&mut client, "good.example", "/good/sayhello");
+        assert_eq!(next.text(), "Hello, world!\n", "no body came before it");
+    });
 }
 
 #[test]
 fn b9_headers_cannot_split_the_answer() {
-    let server = misbehave(&[]);
-    for header in [
-        "name=x&value=a%0d%0ab:%20c",
-        "name=x&value=a%0ab",
-        "name=x&value=a%00b",
-        "name=x&value=a%0d%0a%0d%0ab",
-        "name=x&value=a%0d%0a%20folded",
-        "name=x%20y&value=a",
-        "name=x:&value=a",
-        "name=:status&value=200",
-        "name=x%0d%0ay&value=a",
-        "name=&value=a",
-    ] {
-        assert_eq!(with_a_marker(&server, &format!("/header?{header}")), 502, "{header}");
-    }
+    let server = misbehave("");
+    Victim::of(&server).beside(1, || {
+        for header in [
+            "name=x&value=a%0d%0ab:%20c",
+            "name=x&value=a%0ab",
+            "name=x&value=a%00b",
+            "name=x&value=a%0d%0a%0d%0ab",
+            "name=x&value=a%0d%0a%20folded",
+            "name=x%20y&value=a",
+            "name=x:&value=a",
+            "name=:status&value=200",
+            "name=x%0d%0ay&value=a",
+            "name=&value=a",
+        ] {
+            assert_eq!(with_a_marker(&server, &format!("/header?{header}")), 502, "{header}");
+        }
+    });
 }
 
 #[test]
 fn b10_the_connection_is_the_servers() {
-    let server = misbehave(&[]);
-    for (header, status) in [
-        ("name=Transfer-Encoding&value=chunked", 200),
-        ("name=Connection&value=close", 200),
-        ("name=Keep-Alive&value=timeout%3d1", 200),
-        ("name=Upgrade&value=h2c", 200),
-        ("name=TE&value=trailers", 200),
-        ("name=Trailer&value=x", 200),
-        ("name=Proxy-Connection&value=close", 200),
-        ("name=Content-Length&value=3", 200),
-        ("name=Content-Length&value=2", 502),
-        ("name=Content-Length&value=4", 502),
-        ("name=Content-Length&value=3,3", 502),
-        ("name=Date&value=never", 200),
-        ("name=Server&value=mine", 200),
-    ] {
-        assert_eq!(with_a_marker(&server, &format!("/header?{header}")), status, "{header}");
-    }
-    for name in [
-        "transfer-encoding",
-        "connection",
-        "keep-alive",
-        "upgrade",
-        "te",
-        "trailer",
-        "proxy-connection",
-    ] {
-        let answer = server.get(&format!("/bad/header?name={name}&value=x"));
-        assert_eq!((answer.status, answer.header(name)), (200, None), "{name}");
-    }
+    let server = misbehave("");
+    Victim::of(&server).beside(1, || {
+        for (header, status) in [
+            ("name=Transfer-Encoding&value=chunked", 200),
+            ("name=Connection&value=close", 200),
+            ("name=Keep-Alive&value=timeout%3d1", 200),
+            ("name=Upgrade&value=h2c", 200),
+            ("name=TE&value=trailers", 200),
+            ("name=Trailer&value=x", 200),
+            ("name=Proxy-Connection&value=close", 200),
+            ("name=Content-Length&value=3", 200),
+            ("name=Content-Length&value=2", 502),
+            ("name=Content-Length&value=4", 502),
+            ("name=Content-Length&value=3,3", 502),
+            ("name=Date&value=never", 200),
+            ("name=Server&value=mine", 200),
+        ] {
+            assert_eq!(with_a_marker(&server, &format!("/header?{header}")), status, "{header}");
+        }
+        for name in [
+            "transfer-encoding",
+            "connection",
+            "keep-alive",
+            "upgrade",
+            "te",
+            "trailer",
+            "proxy-connection",
+        ] {
+            let answer = server.get(&format!("/bad/header?name={name}&value=x"));
+            assert_eq!((answer.status, answer.header(name)), (200, None), "{name}");
+        }
+    });
 }
 
 #[test]
 fn b13_there_is_nothing_to_find() {
-    let server = misbehave(&["--files", "guests/show_pic"]);
-    assert_eq!(server.get("/bad/surroundings").text(), "nothing\n");
-    for path in [
-        "..",
-        "../..",
-        "/etc/passwd",
-        "../hello/Cargo.toml",
-        "./pic.jpg/",
-        "pic.jpg/",
-        "src/../../hello",
-        "",
-    ] {
-        let path = path.replace('/', "%2f");
-        assert_eq!(server.get(&format!("/bad/read?path={path}")).status, 404, "{path}");
-        assert_eq!(server.get(&format!("/bad/file?path={path}")).status, 502, "{path}");
-    }
+    let (app, files) = (test_guest("misbehave"), root().join("guests/show_pic"));
+    let route = format!("grants = {{ files = {files:?} }}");
+    let server = Bad { app: &app, at: "/bad", limits: "", route: &route }.start();
+    Victim::of(&server).beside(1, || {
+        assert_eq!(server.get("/bad/surroundings").text(), "nothing\n");
+        for path in [
+            "..",
+            "../..",
+            "/etc/passwd",
+            "../hello/Cargo.toml",
+            "./pic.jpg/",
+            "pic.jpg/",
+            "src/../../hello",
+            "",
+        ] {
+            let path = path.replace('/', "%2f");
+            assert_eq!(server.get(&format!("/bad/read?path={path}")).status, 404, "{path}");
+            assert_eq!(server.get(&format!("/bad/file?path={path}")).status, 502, "{path}");
+        }
+    });
 }
 
 #[test]
@@ -220,7 +231,7 @@ fn b14_values_that_are_none_are_refused() {
             [500, 502],
         ),
     ] {
-        let server = server(&Core { answer, ..Core::default() }.build(name), &[]);
+        let server = server(&Core { answer, ..Core::default() }.build(name), "");
         Victim::of(&server).beside(2, || {
             let status = server.get("/bad").status;
             assert!(statuses.contains(&status), "{name}: {status}");
@@ -238,7 +249,7 @@ fn b14_values_that_are_none_are_refused() {
         ),
     ] {
         for strings in ["utf16", "latin1+utf16"] {
-            let server = server(&Core { answer, strings, ..Core::default() }.build(name), &[]);
+            let server = server(&Core { answer, strings, ..Core::default() }.build(name), "");
             Victim::of(&server).beside(2, || {
                 let status = server.get("/bad").status;
                 assert!([500, 502].contains(&status), "{name}: {status}");
@@ -248,10 +259,10 @@ fn b14_values_that_are_none_are_refused() {
     for (name, realloc) in
         [("b14-realloc-outside", "(i32.const 0x7ffffff0)"), ("b14-realloc-odd", "(i32.const 2049)")]
     {
-        let server = server(&Core { realloc, ..Core::default() }.build(name), &[]);
+        let server = server(&Core { realloc, ..Core::default() }.build(name), "");
         Victim::of(&server).beside(2, || assert_eq!(server.get("/bad").status, 500, "{name}"));
     }
     let misaligned = Core { application: "(return (i32.const 1025))", ..Core::default() };
-    let server = server(&misaligned.build("b14-answer"), &[]);
-    assert_eq!(server.get("/bad").status, 500);
+    let server = server(&misaligned.build("b14-answer"), "");
+    Victim::of(&server).beside(2, || assert_eq!(server.get("/bad").status, 500));
 }

@@ -1,14 +1,12 @@
 //! Guests of `wasi:http` that stream what they should not: the rows that only
 //! streams have, and those of whole answers again.
 
-use super::Victim;
+use super::{Bad, Victim, memory_of};
 use crate::support::{Client, Server, test_guest, wait_for};
 
-/// A server with a good app, and a bad one that streams at `/`.
-fn server(guest: &str, more: &[&str]) -> Server {
-    let good = format!("/good={}", crate::support::guest("hello"));
-    let apps = ["--app", &good, "--app", &test_guest(guest)];
-    Server::start(&[&apps[..], &["--max-memory", "16MiB"], more].concat())
+/// A server with a good tenant, and a bad one whose app streams, at `/`.
+fn server(guest: &str, limits: &str) -> Server {
+    Bad { app: &test_guest(guest), at: "", limits, route: "" }.start()
 }
 
 const GUESTS: [&str; 2] = ["wasi_http_02", "wasi_http_03"];
@@ -34,16 +32,10 @@ fn is_clean(wire: &str) -> bool {
     wire.contains("\r\n0\r\n") || wire.contains("Hello, world!")
 }
 
-fn resident_kib(server: &Server) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
-}
-
 #[test]
 fn a8_a_trap_after_the_head_never_ends_an_answer_cleanly() {
     for guest in GUESTS {
-        let server = server(guest, &["--max-wall", "1s", "--max-cpu", "100ms"]);
+        let server = server(guest, "wall = \"1s\"");
         Victim::of(&server).beside(1, || {
             for fault in [
                 "/trap-after-head",
@@ -69,9 +61,9 @@ fn a8_a_trap_after_the_head_never_ends_an_answer_cleanly() {
 #[test]
 fn b6_an_answer_that_nobody_takes_waits_in_the_guest() {
     for guest in GUESTS {
-        let server = server(guest, &[]);
+        let server = server(guest, "");
         Victim::of(&server).is_well();
-        let before = resident_kib(&server);
+        let before = memory_of(&server, "VmRSS");
         let clients: Vec<Client> = (0..16)
             .map(|_| {
                 let mut client = server.connect();
@@ -87,7 +79,7 @@ fn b6_an_answer_that_nobody_takes_waits_in_the_guest() {
             cpu_ticks(&server) <= used + 1
         });
         // Beside its memory and stack, each has at most 256 KiB here.
-        let grown = resident_kib(&server).saturating_sub(before);
+        let grown = memory_of(&server, "VmRSS").saturating_sub(before);
         assert!(grown < 16 * (2_048 + 256), "{guest}: {grown} KiB");
         Victim::of(&server).is_well();
         drop(clients);
@@ -103,7 +95,7 @@ fn cpu_ticks(server: &Server) -> u64 {
 #[test]
 fn b7_what_is_not_read_is_never_taken_for_a_request() {
     for guest in GUESTS {
-        let server = server(guest, &[]);
+        let server = server(guest, "");
         let hidden = b"GET /calls HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100_000);
         Victim::of(&server).beside(2, || {
             for target in ["/early", "/half?bytes=1000", "/early?", "/keep"] {
@@ -124,7 +116,7 @@ fn b7_what_is_not_read_is_never_taken_for_a_request() {
 #[test]
 fn b8_statuses_of_streams_are_checked_and_bodies_kept_where_they_belong() {
     for guest in GUESTS {
-        let server = server(guest, &[]);
+        let server = server(guest, "");
         Victim::of(&server).beside(1, || {
             for ms in [0, 5] {
                 for status in [0, 99, 100, 101, 103, 199, 600, 999, 1_000, 65_535] {
@@ -147,7 +139,7 @@ fn b8_statuses_of_streams_are_checked_and_bodies_kept_where_they_belong() {
 #[test]
 fn b9_headers_of_streams_cannot_split_the_answer() {
     for guest in GUESTS {
-        let server = server(guest, &[]);
+        let server = server(guest, "");
         Victim::of(&server).beside(1, || {
             for query in ["name=x&value=crlf", "name=x&value=nul", "name=space", "name=colon"] {
                 let said = wire(&server, "GET", &format!("/fields?{query}"), b"");
@@ -164,7 +156,7 @@ fn b9_headers_of_streams_cannot_split_the_answer() {
 #[test]
 fn b10_the_length_of_a_stream_is_what_it_says_or_it_breaks_off() {
     for guest in GUESTS {
-        let server = server(guest, &[]);
+        let server = server(guest, "");
         Victim::of(&server).beside(1, || {
             for ms in [0, 5] {
                 let query = |query: &str| format!("/length?{query}&ms={ms}");
@@ -206,7 +198,7 @@ fn b10_the_length_of_a_stream_is_what_it_says_or_it_breaks_off() {
 #[test]
 fn b11_trailers_that_steer_are_dropped_and_too_many_break_off() {
     for guest in GUESTS {
-        let server = server(guest, &[]);
+        let server = server(guest, "");
         Victim::of(&server).beside(1, || {
             for name in ["content-length", "set-cookie", "host", "authorization", "x-kept"] {
                 let mut client = server.connect();
@@ -229,7 +221,7 @@ fn b11_trailers_that_steer_are_dropped_and_too_many_break_off() {
 #[test]
 fn requests_of_guests_are_denied_however_they_are_made() {
     for guest in GUESTS {
-        let server = server(guest, &[]);
+        let server = server(guest, "");
         Victim::of(&server).beside(2, || {
             for query in ["", "&connect=0&first=0&between=0"] {
                 let said = server.get(&format!("/fetch?to=127.0.0.1:1{query}"));
@@ -247,7 +239,7 @@ fn requests_of_guests_are_denied_however_they_are_made() {
 #[test]
 fn b3_fields_of_requests_without_number_end_in_a_trap() {
     for guest in GUESTS {
-        let server = server(guest, &[]);
+        let server = server(guest, "");
         Victim::of(&server).beside(2, || {
             for kind in ["one", "maps"] {
                 for count in [33_000, 100_000] {
@@ -261,8 +253,29 @@ fn b3_fields_of_requests_without_number_end_in_a_trap() {
 }
 
 #[test]
+fn b4_what_handles_hold_is_their_tenants_memory() {
+    for guest in GUESTS {
+        let server = server(guest, "tenant-memory = \"16MiB\"");
+        let hold = |kind: &str, kib, count| {
+            server.get(&format!("/fetch-hold?kind={kind}&kib={kib}&count={count}"))
+        };
+        // What was given back stays for a while with each thread that had it.
+        Victim::of_large(&server, 64).beside(1, || {
+            for kind in ["fields", "method", "authority", "path"] {
+                assert_eq!(hold(kind, 8, 100).text(), "held\n", "{guest} {kind}");
+                // 2,000 handles of 12 KiB are more than it may have.
+                assert_eq!(hold(kind, 12, 2_000).status, 507, "{guest} {kind}");
+                let long = hold(kind, 1_000, 1);
+                let refused = long.status == 500 || long.text() == "refused\n";
+                assert!(refused, "{guest} {kind}: {}", long.text());
+            }
+        });
+    }
+}
+
+#[test]
 fn more_in_one_write_than_there_is_room_for_is_a_trap() {
-    let server = server("wasi_http_02", &[]);
+    let server = server("wasi_http_02", "");
     Victim::of(&server).beside(2, || {
         let said = wire(&server, "GET", "/over-budget", b"");
         assert!(said.starts_with("HTTP/1.1 500") || !is_clean(&said), "{said}");

@@ -7,6 +7,8 @@ use crate::config::address::Address;
 use crate::config::plan::Proxies;
 use crate::limits::Limits;
 use crate::limits::keys::{KEYS, Scope};
+use crate::machine::Unfit;
+use crate::units::Bytes;
 
 /// What only a restart changes, as it was written down.
 pub(crate) struct Started {
@@ -38,4 +40,17 @@ impl Started {
         let all = limits.chain(listen).chain(proxies).chain(outbound);
         all.map(|what| what + "; restart the server, or change it back").collect()
     }
+}
+
+/// The limits that are above what a running server can be given.
+pub(super) fn above(wanted: &Limits, there: &Limits) -> impl Iterator<Item = Unfit> {
+    let all = [
+        ("memory", wanted.memory, there.memory),
+        ("headers", wanted.headers, there.headers),
+        ("uri", wanted.uri, there.uri),
+    ];
+    all.into_iter().filter(|(_, wanted, there)| wanted > there).map(|(name, wanted, there)| {
+        let why = format!("the server was started for at most {}; restart it", Bytes(there));
+        Unfit::new(name, Bytes(wanted).to_string(), why)
+    })
 }

@@ -46,7 +46,12 @@ impl<'a> Document<'a> {
     /// Notes a mistake of syntax.
     pub(super) fn syntax(&self, error: &toml::de::Error) {
         let line = error.span().map_or(1, |span| self.line(&span));
-        self.note(line, error.message().replace('\n', ", "));
+        let said = error.message().replace('\n', ", ");
+        let key = error.span().and_then(|span| self.text.get(span));
+        match key.filter(|_| said == "duplicate key") {
+            Some(key) => self.note(line, format!("{key} is there twice; leave one of them out")),
+            None => self.note(line, said),
+        }
     }
 
     pub(super) fn root(&'a self, table: &'a DeTable<'a>) -> Section<'a> {

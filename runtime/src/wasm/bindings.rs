@@ -28,6 +28,16 @@ pub(super) struct Env<'a> {
     pub(super) body: &'a [u8],
 }
 
+impl Env<'_> {
+    /// How many texts and lists there are: the guest makes room for each of them,
+    /// and first for the record.
+    pub(super) fn values(&self) -> usize {
+        const TEXTS: usize = 10;
+        const LISTS: usize = 3;
+        1 + TEXTS + LISTS + 2 * (self.params.len() + self.headers.len())
+    }
+}
+
 /// `variant body`.
 #[derive(ComponentType, Lift)]
 #[component(variant)]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::component::Linker;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::body::{HostIncomingBody, HostOutgoingBody, StreamContext};
 use wasmtime_wasi_http::p2::types::{
@@ -14,8 +14,11 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p3};
 
 use super::bindings::FilesError;
 use super::frozen::FrozenTime;
+use super::handles::Handles;
+use super::hook::Calls;
 use super::memory::MemoryLimit;
 use super::output::Output;
+use super::texts;
 use crate::capability::fetch::Fetch;
 use crate::capability::files::Denied;
 use crate::capability::{Grants, config, keys, keyvalue, log};
@@ -26,18 +29,16 @@ use crate::tenant::Tenant;
 
 /// Random bytes that a guest may ask for at once.
 const RANDOM: u64 = 1 << 20;
-/// WASI resources (streams, pollables, maps of header fields) that a guest may
-/// hold at the same time, and what one map may hold, in bytes. SECURITY: together
-/// they bound what of the server's own memory an instance can have, which is in
-/// no limit.
-const RESOURCES: usize = 2_048;
-const FIELDS: usize = 16 << 10;
+/// What one map of header fields may hold, and a text of a request that the guest
+/// sends, in bytes. SECURITY: a call can add no more to what its handles hold.
+pub(super) const FIELDS: usize = 16 << 10;
 
 /// The state of one store.
 pub(super) struct Host {
     /// Made when the guest first asks: many never do.
     wasi: Option<WasiCtx>,
-    table: ResourceTable,
+    pub(super) handles: Handles,
+    pub(super) calls: Calls,
     http: WasiHttpCtx,
     fetch: Fetch,
     pub(super) output: Output,
@@ -45,27 +46,27 @@ pub(super) struct Host {
     /// In place of the machine's clocks, if the tenant has it so.
     frozen: Option<FrozenTime>,
     grants: Arc<Grants>,
-    largest_file: usize,
+    /// The largest answer, and file that a guest reads, in bytes.
+    pub(super) largest: usize,
 }
 
 impl Host {
     /// Nothing but clocks, random numbers, the log and what was granted.
     pub(super) fn new(limits: &Limits, grants: Arc<Grants>, tenant: &Tenant) -> Host {
         let output = Output::default();
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS);
         Host {
             wasi: None,
-            table,
+            handles: Handles::new(&tenant.memory),
+            calls: Calls::default(),
             http,
             fetch: Fetch::new(grants.outbound.clone(), output.shared()),
             output,
             memory: MemoryLimit::new(limits.memory, &tenant.memory),
             frozen: (tenant.clock == Clock::Frozen).then(FrozenTime::default),
             grants,
-            largest_file: limits.response,
+            largest: limits.response,
         }
     }
 
@@ -83,7 +84,7 @@ impl Host {
     /// can serve no other.
     pub(super) fn end(&mut self) -> bool {
         let mut kept = false;
-        for resource in self.table.iter_mut() {
+        for resource in self.handles.table.iter_mut() {
             if let Some(body) = resource.downcast_mut::<HostOutgoingBody>() {
                 let (none, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
                 std::mem::replace(body, none).abort();
@@ -110,7 +111,11 @@ impl Drop for Host {
 
 impl WasiHttpView for Host {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.fetch }
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.handles.table,
+            hooks: &mut self.fetch,
+        }
     }
 }
 
@@ -119,7 +124,7 @@ impl WasiView for Host {
         let ctx = self
             .wasi
             .get_or_insert_with(|| wasi(&self.output, self.frozen.as_ref(), &self.grants.env));
-        WasiCtxView { ctx, table: &mut self.table }
+        WasiCtxView { ctx, table: &mut self.handles.table }
     }
 }
 
@@ -150,10 +155,11 @@ pub(super) fn link(engine: &wasmtime::Engine, concurrent: bool) -> wasmtime::Res
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         p3::add_to_linker(&mut linker)?;
     }
+    texts::bound(&mut linker, concurrent)?;
     linker.instance("myweb:handler/files@0.1.0")?.func_wrap("read", read_file)?;
     keyvalue::link(&mut linker, |host| keyvalue::View {
         granted: &host.grants.keyvalue,
-        table: &mut host.table,
+        table: &mut host.handles.table,
     })?;
     keys::link(&mut linker, |host, bytes| host.memory.borrow(bytes))?;
     config::link(&mut linker, |host| &host.grants.config)?;
@@ -165,7 +171,7 @@ type FileRead = (Result<Vec<u8>, FilesError>,);
 
 fn read_file(store: StoreContextMut<'_, Host>, (path,): (String,)) -> wasmtime::Result<FileRead> {
     let host = store.data();
-    let bytes = host.grants.files.read(&path, host.largest_file).map_err(|denied| match denied {
+    let bytes = host.grants.files.read(&path, host.largest).map_err(|denied| match denied {
         Denied::NotGranted => FilesError::NotGranted,
         Denied::NotFound => FilesError::NotFound,
         Denied::TooLarge => FilesError::TooLarge,

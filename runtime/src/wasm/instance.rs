@@ -7,9 +7,9 @@ use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
 use super::app::App;
 use super::bindings::{Answer, Env, Params, Results};
+use super::hook::{self, Calls};
 use super::host::Host;
 use super::output::Logging;
-use super::world::World;
 use crate::capability::log::{escape, excerpt};
 use crate::error::GuestError;
 use crate::request::Request;
@@ -18,8 +18,8 @@ use crate::tenant::Bound;
 
 /// Component-model handles that an instance may hold at the same time.
 const HANDLES: usize = 4_096;
-/// What a guest may hand over in one call beside an answer's body, in bytes:
-/// headers, output, names.
+/// What a guest may hand over in one call beside a value of key-value data, in
+/// bytes: output, headers, names. An answer has its own bound.
 const HANDED_OVER: usize = 4 << 20;
 /// What wasmtime says of a guest that hands over more: the error has no public
 /// type. `tests/guests.rs` fails when the text changes.
@@ -45,14 +45,7 @@ impl Instance {
         route: &Arc<str>,
     ) -> Result<Instance, GuestError> {
         let component = &app.component;
-        let (most, fuel) = match component.world {
-            // The whole answer is handed over within one call: there must be fuel for
-            // the largest body that is allowed, and for what is beside it.
-            World::Application => {
-                (app.limits.response, app.limits.response.saturating_add(HANDED_OVER))
-            }
-            World::Proxy | World::Service => (HANDED_OVER, HANDED_OVER),
-        };
+        let most = HANDED_OVER.saturating_add(app.limits.value);
         let mut host = Host::new(&app.limits, app.grants.clone(), &app.tenant);
         host.memory.make_room(component.beside()).map_err(GuestError::Memory)?;
         host.start(request);
@@ -60,9 +53,13 @@ impl Instance {
         let _logging = Logging::start(&output, app, route, request);
         let mut store = Store::new(&component.engine.wasm, host);
         store.limiter(|host| &mut host.memory);
-        store.set_hostcall_fuel(fuel);
+        store.set_hostcall_fuel(most);
+        store.call_hook(hook::called);
         store.set_max_component_handles(HANDLES);
-        store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Yield(1)));
+        store.epoch_deadline_callback(|mut store| {
+            store.data_mut().memory.wait()?;
+            Ok(UpdateDeadline::Yield(1))
+        });
         store.set_epoch_deadline(1);
         let instance = component.instance_pre.instantiate_async(&mut store).await;
         let function = instance.map(|instance| instance.get_func(&mut store, component.export));
@@ -107,6 +104,7 @@ impl Instance {
     pub(super) fn begin(&mut self) {
         self.served += 1;
         self.store.set_epoch_deadline(1);
+        self.store.set_hostcall_fuel(self.most);
     }
 
     async fn call(
@@ -138,7 +136,10 @@ impl Instance {
             body,
         };
         let application = self.function.typed::<Params<'_>, Results>(&self.store)?;
+        let host = self.store.data_mut();
+        host.calls = Calls::begin(env.values(), host.largest);
         let (answer,) = application.call_async(&mut self.store, (env,)).await?;
+        self.store.data_mut().memory.let_answer_go();
         Ok(answer)
     }
 }
@@ -149,7 +150,10 @@ fn explain(error: &wasmtime::Error, host: &Host, most: usize) -> GuestError {
         return GuestError::PoolExhausted(error.to_string());
     }
     if error.to_string().contains(FUEL_EXHAUSTED) {
-        return GuestError::AnswerTooLarge(most);
+        return match host.memory.reads_answer() {
+            true => GuestError::AnswerTooLarge(host.largest),
+            false => GuestError::HandedOver(most),
+        };
     }
     let trap = trap_text(error);
     match host.memory.refused() {

@@ -27,6 +27,9 @@ pub(super) struct MemoryLimit {
     /// What it has beside them: its stack, and large tables. That is its tenant's
     /// memory, too, and not its own to grow.
     beside: Taken,
+    /// How large its answer may be, once it is read, and what was taken for that.
+    answer_room: usize,
+    answer: Taken,
     entries: usize,
     refused: Option<Lack>,
     /// The request that is told what it has.
@@ -36,9 +39,18 @@ pub(super) struct MemoryLimit {
 impl MemoryLimit {
     pub(super) fn new(most: usize, tenant: &Arc<Budget>) -> MemoryLimit {
         let taken = || Taken::nothing(tenant.clone());
-        let (taken, beside, tenant) = (taken(), taken(), tenant.clone());
-        let (given, entries, refused, request) = (0, 0, None, None);
-        MemoryLimit { most, tenant, taken, given, beside, entries, refused, request }
+        MemoryLimit {
+            most,
+            tenant: tenant.clone(),
+            taken: taken(),
+            given: 0,
+            beside: taken(),
+            answer_room: 0,
+            answer: taken(),
+            entries: 0,
+            refused: None,
+            request: None,
+        }
     }
 
     /// Takes what an instance has beside its linear memories before it is made.
@@ -56,6 +68,40 @@ impl MemoryLimit {
         let mut taken = Taken::nothing(self.tenant.clone());
         taken.more(bytes)?;
         Ok(taken)
+    }
+
+    /// An answer is read next. Tells how large it may be: its body is in the guest's
+    /// memory, and has at most `most` bytes.
+    pub(super) fn read_answer(&mut self, most: usize, beside: usize) -> usize {
+        self.answer_room = self.taken.bytes().min(most).saturating_add(beside);
+        self.answer_room
+    }
+
+    /// The guest goes on at another time, perhaps after its answer was read: then
+    /// that is its tenant's memory meanwhile.
+    pub(super) fn wait(&mut self) -> wasmtime::Result<()> {
+        let more = self.answer_room.saturating_sub(self.answer.bytes());
+        if more == 0 {
+            return Ok(());
+        }
+        self.answer.more(more).map_err(|lack| self.refuse(lack))
+    }
+
+    /// Whether an answer is read, or was.
+    pub(super) fn reads_answer(&self) -> bool {
+        self.answer_room > 0
+    }
+
+    /// Somebody else has the answer now.
+    pub(super) fn let_answer_go(&mut self) {
+        self.answer_room = 0;
+        self.answer.less(self.answer.bytes());
+    }
+
+    /// What was lacking ends the guest.
+    pub(super) fn refuse(&mut self, lack: Lack) -> wasmtime::Error {
+        self.refused = Some(lack);
+        wasmtime::Error::msg("memory of the server was refused")
     }
 
     /// Serves a request from now on.

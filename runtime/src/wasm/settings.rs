@@ -8,6 +8,9 @@ use crate::limits::Limits;
 
 /// Linear memories, tables and core modules that one component may have.
 const MEMORIES: u32 = 2;
+/// Addresses that an instance has kept for its memories, in bytes: what 32 bits
+/// reach, and a guard behind it (the defaults of wasmtime, which are kept).
+pub(crate) const ADDRESSES_OF_INSTANCE: usize = MEMORIES as usize * ((4 << 30) + (32 << 20));
 const TABLES: u32 = 16;
 const CORE_INSTANCES: u32 = 32;
 /// Entries of one table. A Rust component has some hundreds, Python's 10,000.

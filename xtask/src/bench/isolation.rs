@@ -103,15 +103,13 @@ pub(crate) fn run() -> Result<()> {
         "{:34}{:>9}{:>9}{:>9}{:>10}{:>9}",
         "", "req/s", "p50 ms", "p99 ms", "p99.9 ms", "errors"
     );
+    let (victim, attacker) = (("victim.example", "/sayhello"), "attacker.example");
     for attack in attacks(cores) {
-        records.extend(beside(
-            "myweb",
-            &peer,
-            &attack,
-            ("victim.example", "/sayhello"),
-            "attacker.example",
-        )?);
+        records.extend(beside("myweb", &peer, &attack, victim, attacker)?);
     }
+    let [loops, ..] = attacks(cores);
+    let own = Attack { name: "loops of its own tenant", ..loops };
+    records.extend(beside("myweb", &peer, &own, ("attacker.example", "/good/sayhello"), attacker)?);
     if let Some(peer) = peers::wasmtime_serve_with_timeout(&site) {
         let loops = Attack { clients: 2, ..attacks(cores).into_iter().next().context("loops")? };
         records.extend(beside("wasmtime serve", &peer, &loops, ("localhost", "/"), "localhost")?);
@@ -233,5 +231,6 @@ fn config(site: &Site) -> String {
         .to_owned()
         + &tenant("victim", &site.guest("hello"), "")
         + &tenant("attacker", &misbehave, "")
+        + &format!("[[tenant.route]]\npath = \"/good/*\"\napp = \"{}\"\n", site.guest("hello"))
         + &tenant("exact", &misbehave, &exact)
 }

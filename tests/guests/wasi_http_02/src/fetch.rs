@@ -23,6 +23,7 @@ pub fn answer(path: &str, query: &Query) -> String {
         }
         "/fetch-bodies" => bodies(),
         "/fetch-fields" => fields(query),
+        "/fetch-hold" => hold(query),
         _ => "unknown\n".to_owned(),
     }
 }
@@ -193,4 +194,27 @@ fn fields(query: &Query) -> String {
         }
     }
     "all\n".to_owned()
+}
+
+/// Requests that are never sent, each with as much of one kind as is asked for.
+fn hold(query: &Query) -> String {
+    let long = "x".repeat(query.number("kib") as usize * 1_024);
+    for _ in 0..query.number("count") {
+        let headers = Fields::new();
+        if query.text("kind") == "fields" && headers.append("x", long.as_bytes()).is_err() {
+            return "refused\n".to_owned();
+        }
+        let request = OutgoingRequest::new(headers);
+        let taken = match query.text("kind") {
+            "method" => request.set_method(&Method::Other(long.clone())),
+            "authority" => request.set_authority(Some(&long)),
+            "path" => request.set_path_with_query(Some(&format!("/{long}"))),
+            _ => Ok(()),
+        };
+        if taken.is_err() {
+            return "refused\n".to_owned();
+        }
+        std::mem::forget(request);
+    }
+    "held\n".to_owned()
 }

@@ -30,6 +30,7 @@ pub async fn answer(path: &str, query: &Query) -> String {
         // A stream holds nothing until it is read.
         "/fetch-bodies" => "0\n".to_owned(),
         "/fetch-fields" => fields(query),
+        "/fetch-hold" => hold(query),
         _ => "unknown\n".to_owned(),
     }
 }
@@ -188,4 +189,28 @@ fn fields(query: &Query) -> String {
         }
     }
     "all\n".to_owned()
+}
+
+/// Requests that are never sent, each with as much of one kind as is asked for.
+fn hold(query: &Query) -> String {
+    let long = "x".repeat(query.number("kib") as usize * 1_024);
+    for _ in 0..query.number("count") {
+        let headers = Fields::new();
+        if query.text("kind") == "fields" && headers.append("x", long.as_bytes()).is_err() {
+            return "refused\n".to_owned();
+        }
+        let (_, ended) = wit_future::new(|| Ok(None));
+        let (request, _sent) = Request::new(headers, None, ended, None);
+        let taken = match query.text("kind") {
+            "method" => request.set_method(&Method::Other(long.clone())),
+            "authority" => request.set_authority(Some(&long)),
+            "path" => request.set_path_with_query(Some(&format!("/{long}"))),
+            _ => Ok(()),
+        };
+        if taken.is_err() {
+            return "refused\n".to_owned();
+        }
+        std::mem::forget(request);
+    }
+    "held\n".to_owned()
 }

@@ -135,7 +135,7 @@ class Answer:
                 if isinstance(why, streams.StreamError_LastOperationFailed):
                     with why.value as cause:
                         code = types.http_error_code(cause)
-                    raise _error(code, "the other server") from None
+                    raise _broken(code) from None
                 return b""
             if chunk:
                 return chunk
@@ -147,6 +147,13 @@ class Answer:
             self._stream.__exit__(None, None, None)
             self._body.__exit__(None, None, None)
             self._stream = self._body = None
+
+
+def _broken(code):
+    """Why an answer is not whole."""
+    if code is None:
+        return ConnectionResetError(errno.ECONNRESET, "the other server broke its answer off")
+    return _error(code, "the other server")
 
 
 def _error(code, origin):

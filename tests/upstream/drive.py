@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote_to_bytes
 import pytest
 import werkzeug.test
 from werkzeug.datastructures import Headers
+from werkzeug.wsgi import ClosingIterator
 
 _original = werkzeug.test.run_wsgi_app
 _SUITE = os.environ["UPSTREAM_SUITE"]
@@ -54,7 +55,7 @@ def _over_http(app, environ, buffered=False):
     # As it was: a redirect may send it again.
     environ["wsgi.input"] = io.BytesIO(body)
     reason = http.client.responses.get(status, "UNKNOWN").upper()
-    return iter([answer] if answer else []), f"{status} {reason}", headers
+    return ClosingIterator([answer] if answer else []), f"{status} {reason}", headers
 
 
 def _ask(environ, body):
@@ -82,7 +83,8 @@ def _ask(environ, body):
     response = connection.getresponse()
     answer = response.read()
     connection.close()
-    return response.status, Headers(response.getheaders()), answer
+    # Names have no case in HTTP; tests look for them as apps write them.
+    return response.status, Headers([(name.title(), value) for name, value in response.getheaders()]), answer
 
 
 werkzeug.test.run_wsgi_app = _over_http

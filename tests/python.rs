@@ -5,6 +5,8 @@ mod frameworks;
 mod guests;
 mod libraries;
 mod logs;
+mod outbound;
+mod upstream;
 mod wsgi;
 
 use std::sync::Arc;

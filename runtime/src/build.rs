@@ -137,15 +137,15 @@ impl Recipe {
     fn key(&self, files: &[stage::Source]) -> Result<String, String> {
         let mut digest = Digest::default();
         let mut add = |part: &[u8]| digest.add(part);
-        let (of_tools, of_adapter) = match self.kind {
-            Kind::Wsgi | Kind::Asgi => (python::TOOLS, python::adapter()),
-            Kind::JavaScript => (javascript::TOOLS, javascript::adapter()),
+        let (of_tools, of_adapter, world) = match self.kind {
+            Kind::Wsgi | Kind::Asgi => (python::TOOLS, python::adapter(), &python::WIT[..]),
+            Kind::JavaScript => (javascript::TOOLS, javascript::adapter(), &[CONTRACT][..]),
         };
         add(env!("CARGO_PKG_VERSION").as_bytes());
         add(format!("{self}").as_bytes());
         of_tools.iter().for_each(|tool| add(tool.as_bytes()));
         self.warm.iter().for_each(|path| add(path.as_bytes()));
-        for (name, content) in of_adapter.iter().chain(&WIT) {
+        for (name, content) in of_adapter.iter().chain(world) {
             add(name.as_bytes());
             add(content.as_bytes());
         }
@@ -186,7 +186,7 @@ pub fn build(recipe: &Recipe, state: Option<&Path>, output: &Path) -> Result<(),
 }
 
 /// The contract, which tools read from a folder.
-const WIT: [(&str, &str); 1] = [("handler.wit", include_str!("../../wit/handler.wit"))];
+const CONTRACT: (&str, &str) = ("handler.wit", include_str!("../../wit/handler.wit"));
 
 /// Where builds happen.
 struct Place {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 pub(crate) mod config;
 pub(crate) mod fetch;
 pub(crate) mod files;
+pub(crate) mod keys;
 pub(crate) mod keyvalue;
 pub(crate) mod log;
 

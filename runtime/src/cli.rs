@@ -94,6 +94,9 @@ struct Serve {
     /// served if it is there: at / in front of the apps, and at /static/.
     #[arg(long = "static", value_name = "[PREFIX=]DIR", value_parser = mount)]
     statics: Vec<Mount>,
+    /// For development: why an app in Python failed is on its page, too.
+    #[arg(long, env = "MYWEB_DEBUG", conflicts_with = "config")]
+    debug: bool,
     /// Let the apps read and send the files in DIR.
     #[arg(long, value_name = "DIR", env = "MYWEB_FILES")]
     files: Option<PathBuf>,
@@ -269,6 +272,7 @@ impl Serve {
             recipes,
             handlers: self.handlers,
             statics: self.statics,
+            debug: self.debug,
             files: self.files,
             outbound: self.origins,
             outbound_ca: self.outbound_ca,

@@ -45,6 +45,21 @@ fn keys_are_derived_as_the_rfcs_say() {
 }
 
 #[test]
+fn scrypt_is_that_of_its_rfc_and_within_the_limits() {
+    let Some(server) = plain() else { return };
+    let said = json(&server.get("/scrypt"));
+    let expected = serde_json::json!([
+        "77d6576238657b203b19ca42c18a0497",
+        "fdbabe1c9d3472007856e7190d01e9fe",
+        "7023bdcb3afd7348461c06cd81fd38eb",
+        "ValueError: scrypt: n is a power of 2, a",
+        "ValueError: Invalid parameter combinatio",
+        "MemoryError: scrypt takes 1073744896 byt",
+    ]);
+    assert_eq!(said, expected);
+}
+
+#[test]
 fn the_module_ssl_is_imported_and_tells_what_it_cannot() {
     let Some(server) = plain() else { return };
     let said = json(&server.get("/secure_sockets"));

@@ -23,9 +23,20 @@ fn what_went_wrong_is_in_the_log_and_not_in_the_answer() {
         ("threads", "can't start new thread: a sandboxed app has one"),
         ("sockets", "a sandboxed app has no sockets"),
         ("ctypes", "a sandboxed app has no _ctypes: it has no C functions to call"),
-        ("scrypt", "hashlib.scrypt() takes too long in a sandbox"),
     ] {
         assert_eq!(server.get(&format!("/{way}")).status, 500, "{way}");
         server.wait_for_log(sentence);
+    }
+}
+
+#[test]
+fn with_debug_the_page_shows_why_an_app_failed() {
+    let Some(component) = component(&["--wsgi", "plain/app:app"], "plain") else { return };
+    let server = Server::start(&["--app", &component, "--debug"]);
+    let answer = server.get("/raises");
+    assert_eq!(answer.status, 500);
+    for part in ["internal error, reference ", "/app/ways.py\", line", "ValueError: a secret cause"]
+    {
+        assert!(answer.text().contains(part), "{}", answer.text());
     }
 }

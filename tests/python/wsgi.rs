@@ -101,7 +101,6 @@ fn every_fault_has_its_status_and_the_next_request_is_served() {
         ("sockets", 500),
         ("processes", 500),
         ("ctypes", 500),
-        ("scrypt", 500),
     ] {
         let mut client = server.connect();
         let answer = client.get(&format!("/{way}"));

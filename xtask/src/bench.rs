@@ -10,6 +10,7 @@ mod open_loop;
 mod peers;
 mod process;
 mod report;
+mod starts;
 mod statics;
 mod streams;
 mod tls;
@@ -109,11 +110,11 @@ pub(crate) fn streams() -> Result<()> {
 }
 
 /// `cargo xtask bench languages`: Python and JavaScript beside servers that run
-/// them outside of a sandbox.
-pub(crate) fn languages() -> Result<()> {
+/// them outside of a sandbox; of all programs, or of one.
+pub(crate) fn languages(only: Option<&str>) -> Result<()> {
     needs(&["wrk", "python3", "node", "npm"])?;
     run("cargo", &["build", "--release", "--package", "myweb-run"])?;
-    languages::run_all()
+    languages::run(only)
 }
 
 /// Tells which programs are missing.

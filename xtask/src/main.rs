@@ -14,8 +14,9 @@ cargo xtask build           build the guests and the server, in release
 cargo xtask run [ARGS]      build, then serve guests/hello.wasm and html/, or as ARGS say
 cargo xtask test [--long]   formatting, lints, all tests; --long: soaks and tight bounds too
 cargo xtask bench [NAME]    measure: hello (the default), components,
-                            streams (a part of it), density, isolation,
-                            languages, static, tls (a part of it)";
+                            streams (a part of it), density, isolation, static,
+                            tls (a part of it),
+                            languages [hello|json|page|cpu|flask|start]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -39,7 +40,8 @@ fn run(arguments: &[String]) -> Result<()> {
         ["bench", "components"] => bench::components(),
         ["bench", "density"] => bench::density(),
         ["bench", "isolation"] => bench::isolation(),
-        ["bench", "languages"] => bench::languages(),
+        ["bench", "languages"] => bench::languages(None),
+        ["bench", "languages", only] => bench::languages(Some(only)),
         ["bench", "static"] => bench::statics(),
         ["bench", "streams"] => bench::streams(),
         ["bench", "tls"] => bench::tls(),

@@ -1,6 +1,7 @@
 """What the module `ssl` of the standard library needs to be imported: a sandbox has no TLS of its own.
 
-Contexts can be made and set up, as libraries do when they are imported; wrapping a socket fails with a sentence.
+Contexts can be made and set up, as libraries do when they are imported. A socket that is wrapped is one whose requests
+the server sends over TLS (`myweb_adapter/sockets.py`); all else fails with a sentence.
 """
 
 import os
@@ -35,7 +36,8 @@ _CONSTANTS = """
 """
 globals().update((pair.partition("=")[0], int(pair.partition("=")[2])) for pair in _CONSTANTS.split())
 
-OPENSSL_VERSION = "none: the server does TLS for its guests"
+# Its beginning is read by libraries.
+OPENSSL_VERSION = "OpenSSL 3.0.0, in name only: the server does TLS for its guests"
 OPENSSL_VERSION_NUMBER = 0x30000000
 OPENSSL_VERSION_INFO = _OPENSSL_API_VERSION = (3, 0, 0, 0, 0)
 _DEFAULT_CIPHERS = "DEFAULT"

@@ -10,15 +10,16 @@ use serde_json::{Value, json};
 use super::command::run;
 use super::digest::Digest;
 use super::stage::{self, Source};
-use super::tools::{self, last_words, on_path};
-use super::{Place, Recipe, WIT, wrong};
+use super::tools::{self, MEND, NETWORK, last_words, on_path};
+use super::{CONTRACT, Place, Recipe, wrong};
 
 /// What is installed from npm.
 pub(super) const TOOLS: &[&str] = &["esbuild@0.28.2", "@bytecodealliance/componentize-js@0.23.0"];
 /// Where packages are named, and their versions pinned.
 const NAMED: [&str; 2] = ["package.json", "package-lock.json"];
 /// Scripts of packages are not run: they are code of others.
-const INSTALL: [&str; 5] = ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"];
+const INSTALL: [&str; 5] =
+    ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
 
 /// The adapter's files, by their names in its folder.
 pub(super) fn adapter() -> &'static [(&'static str, &'static str)] {
@@ -53,7 +54,7 @@ pub(super) fn build(
     tracing::info!("building {recipe}");
     let inside = |name: &str| work.join(name);
     stage::write(&ADAPTER, &inside("adapter"))?;
-    stage::write(&WIT, &inside("wit"))?;
+    stage::write(&[CONTRACT], &inside("wit"))?;
     let (built, report) = (inside("app.wasm"), inside("report.json"));
     let job = json!({
         "adapter": inside("adapter"), "wit": inside("wit"), "work": work,
@@ -86,7 +87,7 @@ fn install(folder: &Path) -> Result<(), String> {
         return Ok(());
     }
     let said = last_words(&ended.said);
-    Err(format!("npm cannot install the tools: {said}; is the network there?"))
+    Err(format!("npm cannot install the tools: {said}; {NETWORK}"))
 }
 
 /// The folder with the packages that the app names, if it has none of its own.
@@ -121,7 +122,8 @@ fn packages(
             return Ok(());
         }
         let said = last_words(&ended.said);
-        Err(recipe.wrong(&format!("package.json: its packages cannot be installed: {said}")))
+        Err(recipe
+            .wrong(&format!("package.json: its packages cannot be installed: {said}; {MEND}")))
     })?;
     Ok(Some(installed.join("node_modules")))
 }

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::command::{Ended, run};
 use super::digest::Digest;
 use super::stage::{self, Source};
-use super::tools::{self, last_words, of_version, on_path};
-use super::{Kind, Place, Recipe, WIT, wrong};
+use super::tools::{self, MEND, NETWORK, last_words, of_version, on_path};
+use super::{CONTRACT, Kind, Place, Recipe, wrong};
 
 const COMPONENTIZE: &str = "0.25.1";
 const UV: &str = "0.13.9";
@@ -36,7 +36,7 @@ macro_rules! adapter {
     };
 }
 
-static ADAPTER: [(&str, &str); 16] = adapter![
+static ADAPTER: [(&str, &str); 18] = adapter![
     "myweb_entry.py",
     "_ssl.py",
     "myweb_adapter/__init__.py",
@@ -49,10 +49,21 @@ static ADAPTER: [(&str, &str); 16] = adapter![
     "myweb_adapter/importer.py",
     "myweb_adapter/late.py",
     "myweb_adapter/loop.py",
+    "myweb_adapter/outbound.py",
     "myweb_adapter/report.py",
+    "myweb_adapter/sockets.py",
     "myweb_adapter/store.py",
     "myweb_adapter/system.py",
     "myweb_adapter/wsgi.py"
+];
+
+/// The world of an app in Python: the contract, and what its libraries need.
+pub(super) const WIT: [(&str, &str); 5] = [
+    ("python.wit", include_str!("../../../guests/python/wit/python.wit")),
+    ("deps/handler.wit", CONTRACT.1),
+    ("deps/clocks.wit", include_str!("../../../guests/python/wit/deps/clocks.wit")),
+    ("deps/http.wit", include_str!("../../../guests/python/wit/deps/http.wit")),
+    ("deps/io.wit", include_str!("../../../guests/python/wit/deps/io.wit")),
 ];
 
 /// Builds in an empty folder; the component's file.
@@ -80,7 +91,7 @@ pub(super) fn build(
         .env("VIRTUAL_ENV", folder("nothing"))
         .env_remove("PYTHONPATH")
         .env_remove("PYTHONHOME")
-        .args(["-q", "-w", "application", "-d"])
+        .args(["-q", "-w", "python", "-d"])
         .arg(folder("wit"))
         .arg("componentize");
     // The adapter knows the places that they get, by this order.
@@ -163,7 +174,7 @@ fn install(folder: &Path) -> Result<(), String> {
     let installed = run(&mut pip)?;
     if !installed.ok {
         let said = last_words(&installed.said);
-        return Err(format!("pip cannot install the tools: {said}; is the network there? {mend}"));
+        return Err(format!("pip cannot install the tools: {said}; {NETWORK} {mend}"));
     }
     Ok(())
 }
@@ -205,6 +216,6 @@ fn packages(
             return Ok(());
         }
         let said = last_words(&installed.said);
-        Err(recipe.wrong(&format!("{name}: its packages cannot be installed: {said}")))
+        Err(recipe.wrong(&format!("{name}: its packages cannot be installed: {said}; {MEND}")))
     })
 }

@@ -59,9 +59,14 @@ pub(super) fn managed(
     }
 }
 
+/// What may be wrong when packages or tools cannot be installed.
+pub(super) const NETWORK: &str = "is the network there?";
+pub(super) const MEND: &str = "check their names and versions; is the network there?";
+
 /// The last lines of what a tool said, on one line.
 pub(super) fn last_words(said: &str) -> String {
-    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let says = |line: &&str| !line.is_empty() && !line.contains("A complete log of this run");
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(says).collect();
     lines[lines.len().saturating_sub(LAST_LINES)..].join(" ")
 }
 

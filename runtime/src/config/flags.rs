@@ -10,7 +10,7 @@ use super::address::Address;
 use super::origins::{Origins, app_name};
 use super::plan::{
     Clock, GrantsPlan, NEVER_FRESH, Plan, Proxies, RouteOrigins, RoutePlan, STATE, StaticPlan,
-    StorePlan, Target, TenantPlan, TlsPlan,
+    StorePlan, Target, TenantPlan, TlsPlan, Value,
 };
 use super::problem::Origin;
 use crate::build::Recipe;
@@ -36,6 +36,8 @@ pub struct Config {
     /// Directories of static files. Without any, `./html` is served if it is
     /// there: at `/` in front of the apps, and at `/static/`.
     pub statics: Vec<Mount>,
+    /// Whether pages of apps in Python that fail show why.
+    pub debug: bool,
     /// The files that the apps may read and send.
     pub files: Option<PathBuf>,
     /// Origins that the apps may send requests to, and networks that may be
@@ -66,6 +68,7 @@ impl Default for Config {
             recipes: Vec::new(),
             handlers: None,
             statics: Vec::new(),
+            debug: false,
             files: None,
             outbound: Vec::new(),
             outbound_ca: None,
@@ -126,7 +129,10 @@ pub(super) fn resolve(
             problems.push(format!("--outbound {text}: {why}"));
         }
     }
+    // What the adapter of Python looks for.
+    let shows = config.debug.then(|| ("MYWEB_DEBUG".to_owned(), Value::Text("1".to_owned())));
     let grants = GrantsPlan {
+        env: shows.into_iter().collect(),
         files: config.files.clone(),
         outbound,
         keyvalue: config.keyvalue.iter().cloned().collect(),

@@ -135,11 +135,6 @@ impl Taken {
         Taken { budget, bytes: 0 }
     }
 
-    /// Nothing, of the same budget.
-    pub(crate) fn another(&self) -> Taken {
-        Taken::nothing(self.budget.clone())
-    }
-
     /// Takes more.
     ///
     /// # Errors

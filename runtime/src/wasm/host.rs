@@ -21,7 +21,7 @@ use super::output::Output;
 use super::texts;
 use crate::capability::fetch::Fetch;
 use crate::capability::files::{self, Denied};
-use crate::capability::{Grants, config, keyvalue, log};
+use crate::capability::{Grants, config, keys, keyvalue, log};
 use crate::config::plan::Clock;
 use crate::limits::Limits;
 use crate::request::Request;
@@ -169,6 +169,7 @@ pub(super) fn link(engine: &wasmtime::Engine, concurrent: bool) -> wasmtime::Res
         table: &mut host.handles.table,
         given: &mut host.given,
     })?;
+    keys::link(&mut linker, |host, bytes| host.memory.borrow(bytes))?;
     config::link(&mut linker, |host| &host.grants.config)?;
     log::link(&mut linker, |host| host.output.log())?;
     Ok(linker)

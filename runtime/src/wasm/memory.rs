@@ -22,6 +22,7 @@ const TABLE_ENTRY: usize = size_of::<usize>();
 /// that it refused some: a guest that then traps ran out of memory.
 pub(super) struct MemoryLimit {
     most: usize,
+    tenant: Arc<Budget>,
     /// What its linear memories have, out of its tenant's.
     taken: Taken,
     /// Of that, what it was given last, until it is known to have it.
@@ -43,6 +44,7 @@ impl MemoryLimit {
         let taken = || Taken::nothing(tenant.clone());
         MemoryLimit {
             most,
+            tenant: tenant.clone(),
             taken: taken(),
             given: 0,
             beside: taken(),
@@ -61,9 +63,21 @@ impl MemoryLimit {
 
     /// Takes what a call gives the guest.
     pub(super) fn hold(&mut self, bytes: usize) -> wasmtime::Result<Taken> {
-        let mut held = self.answer.another();
+        let mut held = Taken::nothing(self.tenant.clone());
         held.more(bytes).map_err(|lack| self.refuse(lack))?;
         Ok(held)
+    }
+
+    /// Memory of the server's own that it has for as long as the answer is held,
+    /// within what is left of its own limit.
+    pub(super) fn borrow(&self, bytes: usize) -> Result<Taken, Lack> {
+        let has = self.taken.bytes();
+        if has.saturating_add(bytes) > self.most {
+            return Err(Lack::of_instance(has, self.most));
+        }
+        let mut taken = Taken::nothing(self.tenant.clone());
+        taken.more(bytes)?;
+        Ok(taken)
     }
 
     /// An answer is read next. Tells how large it may be: its body is in the guest's

@@ -109,5 +109,5 @@ def sent():
 
 @app.get("/password")
 def password():
-    stored = generate_password_hash("horse", method="pbkdf2:sha256:1000")
+    stored = generate_password_hash("horse")
     return str((check_password_hash(stored, "horse"), check_password_hash(stored, "cow")))

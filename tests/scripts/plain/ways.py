@@ -154,6 +154,15 @@ def eats_memory(environ, start_response, query):
         kept.append(bytearray(8 << 20))
 
 
+_kept = []
+
+
+def leaks(environ, start_response, query):
+    _kept.append(bytearray(100_000))
+    start_response("200 OK", TEXT)
+    return [b"kept\n"]
+
+
 def nests(environ, start_response, query):
     """Recursion in C, below Python's own count of it."""
     value = []
@@ -185,7 +194,8 @@ def threads(environ, start_response, query):
 def sockets(environ, start_response, query):
     import socket
 
-    socket.create_connection(("127.0.0.1", 1))
+    # That of a database, say.
+    socket.create_connection(("127.0.0.1", 1)).sendall(b"\0\0\0\x08")
 
 
 def processes(environ, start_response, query):
@@ -278,9 +288,15 @@ def hashes(environ, start_response, query):
 
 
 def scrypt(environ, start_response, query):
-    from hashlib import scrypt as function
-
-    return _say(start_response, function(b"password", salt=b"NaCl", n=1024, r=8, p=16, dklen=64).hex())
+    """The vectors of RFC 7914, and what cannot be."""
+    vectors = [(b"", b"", 16, 1, 1), (b"password", b"NaCl", 1024, 8, 16), (b"pleaseletmein", b"SodiumChloride", 16384, 8, 1)]
+    said = [hashlib.scrypt(word, salt=salt, n=n, r=r, p=p, dklen=64).hex()[:32] for word, salt, n, r, p in vectors]
+    for n, maxmem in ((1000, 0), (1 << 16, 0), (1 << 20, 1 << 40)):
+        try:
+            hashlib.scrypt(b"", salt=b"", n=n, r=8, p=1, maxmem=maxmem)
+        except (ValueError, MemoryError) as error:
+            said.append(f"{type(error).__name__}: {error}"[:40])
+    return _say(start_response, said)
 
 
 def secure_sockets(environ, start_response, query):

@@ -5,38 +5,50 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::peers::{Address, Peer};
-use super::{Group, report};
-use crate::command::{output, root, run};
+use super::{Group, report, starts};
+use crate::command::{self, output, root};
 
-/// What is measured; the programs are in `xtask/languages`.
-const PATHS: [&str; 4] = ["/", "/json", "/page", "/cpu"];
-const PYTHONS: [&str; 3] = ["gunicorn==27.0.1", "granian==2.8.7", "jinja2==3.1.6"];
+/// What is measured, by name and path; the programs are in `xtask/languages`.
+const PATHS: [(&str, &str); 4] =
+    [("hello", "/"), ("json", "/json"), ("page", "/page"), ("cpu", "/cpu")];
+/// One more: Flask, which only servers of Python have.
+const FLASK: &str = "flask";
+/// And how soon there is a first answer.
+const START: &str = "start";
+const PYTHONS: [&str; 4] = ["gunicorn==27.0.1", "granian==2.8.7", "jinja2==3.1.6", "flask==3.1.3"];
+const SOURCES: [&str; 7] = [
+    "app.py",
+    "requirements.txt",
+    "app.js",
+    "node.mjs",
+    "package.json",
+    "flask/app.py",
+    "flask/requirements.txt",
+];
 const WORKERD: &str = "workerd@1.20261117.1";
 
-/// Measures all peers at each path; those that cannot be installed are left out.
-pub(super) fn run_all() -> Result<()> {
-    let folder = root()?.join("target/bench/languages");
-    fs::create_dir_all(&folder)?;
-    let sources = root()?.join("xtask/languages");
-    for name in ["app.py", "requirements.txt", "app.js", "node.mjs", "package.json"] {
-        fs::copy(sources.join(name), folder.join(name)).context(name)?;
+/// Measures all peers at each path, or at one; those that cannot be installed are
+/// left out.
+pub(super) fn run(only: Option<&str>) -> Result<()> {
+    let names: Vec<&str> = PATHS.iter().map(|(name, _)| *name).chain([FLASK, START]).collect();
+    if let Some(only) = only.filter(|only| !names.contains(only)) {
+        bail!("{only:?} is not measured: one of {}", names.join(", "));
     }
-    let place = Place { folder };
-    for (what, name) in [(&["--wsgi", "app:app"][..], "python.wasm"), (&["app.js"], "js.wasm")] {
-        let server = root()?.join("target/release/myweb-run").display().to_string();
-        let path = place.path(name);
-        let state = root()?.join("target/scripts").display().to_string();
-        std::env::set_current_dir(&place.folder)?;
-        run(&server, &[&["build", "--state", &state, "-o", &path], what].concat())?;
-        std::env::set_current_dir(root()?)?;
+    let place = Place::new()?;
+    if only.is_none_or(|only| only == START) {
+        starts::show(&place.starting()?)?;
+    }
+    if only == Some(START) {
+        return Ok(());
     }
     let pythons = place.pythons().unwrap_or_else(|error| left_out("gunicorn and granian", &error));
     let workerd = place.workerd().unwrap_or_else(|error| left_out("workerd", &error));
     let mut groups = Vec::new();
-    for path in PATHS {
+    let is_wanted = |name: &str| only.is_none_or(|only| only == name);
+    for (_, path) in PATHS.into_iter().filter(|(name, _)| is_wanted(name)) {
         let mut python = place.ours("myweb python", "python.wasm", path)?;
         python.extend(place.each(&pythons, path)?);
         let mut javascript = place.ours("myweb javascript", "js.wasm", path)?;
@@ -46,7 +58,13 @@ pub(super) fn run_all() -> Result<()> {
         groups.push(Group::measure(&python, &[])?);
         groups.push(Group::measure(&javascript, &[])?);
     }
-    report::show(&groups, "languages")
+    if is_wanted(FLASK) {
+        let mut flask = place.ours("myweb flask", "flask.wasm", "/")?;
+        let inside = Place { folder: place.folder.join(FLASK) };
+        flask.extend(inside.each(&pythons, "/")?);
+        groups.push(Group::measure(&flask, &[])?);
+    }
+    report::show(&groups, &format!("languages-{}", only.unwrap_or("all")))
 }
 
 /// Stands for the port in a command.
@@ -66,6 +84,30 @@ struct Place {
 }
 
 impl Place {
+    /// Copies the programs, and builds what of them are components.
+    fn new() -> Result<Place> {
+        let folder = root()?.join("target/bench/languages");
+        fs::create_dir_all(folder.join(FLASK))?;
+        let sources = root()?.join("xtask/languages");
+        for name in SOURCES {
+            fs::copy(sources.join(name), folder.join(name)).context(name)?;
+        }
+        let place = Place { folder };
+        for (below, what, name) in [
+            (".", &["--wsgi", "app:app"][..], "python.wasm"),
+            (FLASK, &["--wsgi", "app:app"], "flask.wasm"),
+            (".", &["app.js"], "js.wasm"),
+        ] {
+            let server = root()?.join("target/release/myweb-run").display().to_string();
+            let path = place.path(name);
+            let state = root()?.join("target/scripts").display().to_string();
+            std::env::set_current_dir(place.folder.join(below))?;
+            command::run(&server, &[&["build", "--state", &state, "-o", &path], what].concat())?;
+            std::env::set_current_dir(root()?)?;
+        }
+        Ok(place)
+    }
+
     fn path(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }
@@ -87,6 +129,16 @@ impl Place {
         Ok(vec![peer("reused", &[]), peer("fresh", &["--reuse", "1"])])
     }
 
+    /// What is started to see how soon it answers: all is in the cache.
+    fn starting(&self) -> Result<Vec<Peer>> {
+        let named = [("python", "python.wasm"), ("flask", "flask.wasm"), ("javascript", "js.wasm")];
+        let first = |(name, component)| {
+            let ours = self.ours(&format!("myweb {name}"), component, "/")?;
+            ours.into_iter().next().context("it is reused")
+        };
+        named.into_iter().map(first).collect()
+    }
+
     /// Each command, on a port of its own.
     fn each(&self, commands: &[Command], path: &str) -> Result<Vec<Peer>> {
         let peer = |(name, command): &Command| {
@@ -101,9 +153,9 @@ impl Place {
     /// gunicorn with both its usual workers, and granian.
     fn pythons(&self) -> Result<Vec<Command>> {
         let venv = self.path("venv");
-        run("python3", &["-m", "venv", &venv])?;
+        command::run("python3", &["-m", "venv", &venv])?;
         let install = ["install", "--quiet", "--disable-pip-version-check"];
-        run(&format!("{venv}/bin/pip"), &[&install[..], &PYTHONS].concat())?;
+        command::run(&format!("{venv}/bin/pip"), &[&install[..], &PYTHONS].concat())?;
         let bind = format!("127.0.0.1:{PORT}");
         let gunicorn = |class: &str, more: &[&str]| {
             let program = format!("{venv}/bin/gunicorn");
@@ -125,7 +177,7 @@ impl Place {
     /// workerd, from npm.
     fn workerd(&self) -> Result<Vec<Command>> {
         let prefix = self.path(".");
-        run("npm", &["install", "--no-audit", "--no-fund", "--prefix", &prefix, WORKERD])?;
+        command::run("npm", &["install", "--no-audit", "--no-fund", "--prefix", &prefix, WORKERD])?;
         let program = self.path("node_modules/.bin/workerd");
         output(&program, &["--version"]).context("it does not run")?;
         let config = "using Workerd = import \"/workerd/workerd.capnp\";\n\

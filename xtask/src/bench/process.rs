@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use super::peers::{Address, Peer};
 
-/// A running server; killed when dropped.
+/// A running server; killed when dropped, with the workers that it has started.
 pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
@@ -51,6 +52,8 @@ impl Server {
     fn spawn(mut command: Command, peer: &Peer) -> Result<Server> {
         let mut child = command
             .current_dir(&peer.directory)
+            // One that holds its workers, too.
+            .process_group(0)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -76,24 +79,35 @@ impl Server {
         address.context("an address")?.parse().with_context(|| self.url.clone())
     }
 
-    /// CPU time to the nanosecond, from every thread's schedstat.
+    /// What it and its workers use; CPU time to the nanosecond, from every thread's
+    /// schedstat.
     pub(crate) fn usage(&self) -> Result<Usage> {
-        let process = format!("/proc/{}", self.child.id());
-        let mut nanos = 0;
-        for task in fs::read_dir(format!("{process}/task"))? {
-            let text = fs::read_to_string(task?.path().join("schedstat"))?;
-            nanos += text.split_whitespace().next().context("schedstat")?.parse::<u64>()?;
+        let mut usage = Usage { cpu: Duration::ZERO, resident: 0, descriptors: 0 };
+        let mut left = vec![self.child.id()];
+        while let Some(id) = left.pop() {
+            let process = format!("/proc/{id}");
+            let mut nanos = 0;
+            for task in fs::read_dir(format!("{process}/task"))? {
+                let task = task?.path();
+                let text = fs::read_to_string(task.join("schedstat"))?;
+                nanos += text.split_whitespace().next().context("schedstat")?.parse::<u64>()?;
+                let children = fs::read_to_string(task.join("children"))?;
+                left.extend(children.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
+            }
+            let statm = fs::read_to_string(format!("{process}/statm"))?;
+            let pages: u64 = statm.split_whitespace().nth(1).context("statm")?.parse()?;
+            usage.cpu += Duration::from_nanos(nanos);
+            usage.resident += pages * 4096;
+            usage.descriptors += fs::read_dir(format!("{process}/fd"))?.count();
         }
-        let statm = fs::read_to_string(format!("{process}/statm"))?;
-        let pages: u64 = statm.split_whitespace().nth(1).context("statm")?.parse()?;
-        let descriptors = fs::read_dir(format!("{process}/fd"))?.count();
-        Ok(Usage { cpu: Duration::from_nanos(nanos), resident: pages * 4096, descriptors })
+        Ok(usage)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.child.wait();
     }
 }

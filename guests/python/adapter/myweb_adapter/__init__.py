@@ -1,4 +1,4 @@
-"""Runs WSGI and ASGI apps as components of the world `application` of myweb:handler.
+"""Runs WSGI and ASGI apps as components of the world `python`, which is `application` of myweb:handler with more imports.
 
 boot      the order in which all this is set up while a component is built
 report    what the build tells its caller
@@ -11,6 +11,8 @@ loop      that event loop
 answer    from status, headers and chunks to what the world returns
 fresh     random numbers that no snapshot repeats
 system    what a sandbox lacks, said or stood in for
+sockets   sockets that speak HTTP, and nothing else
+outbound  what is written to them, sent by the server, and its answer
 hashes    hashlib's pbkdf2_hmac and scrypt
 late      what functions import late is imported while building
 """

@@ -50,8 +50,8 @@ _extensions = set()
 
 def _build(target):
     # What the adapter needs itself is imported before the files are its own.
-    from . import files, fresh, hashes, importer, late, loop, system
-    from wit_world.imports import types
+    from . import files, fresh, hashes, importer, late, loop, outbound, system
+    from wit_world.imports import myweb_handler_types as types
 
     store = Store()
     store.take_in(_STDLIB, _STDLIB, is_stdlib=True)
@@ -70,7 +70,7 @@ def _build(target):
     app = _app(target)
     late.import_all(store)
     server = _server(target.KIND, app)
-    handler = _handler(server.answer, types, fresh, system)
+    handler = _handler(server.answer, types, fresh, system, outbound.close_all)
     for path in target.WARM:
         _warm(handler, path, types)
     server.forget()
@@ -120,7 +120,7 @@ def _callables(module):
     return ", ".join(names[:8]) or "nothing that is callable"
 
 
-def _handler(serve, types, fresh, system):
+def _handler(serve, types, fresh, system, end):
     """What answers a request, and never fails: what leaves it would end the instance."""
     body_of, fresh_start = types.Body_Bytes, [True]
 
@@ -133,17 +133,19 @@ def _handler(serve, types, fresh, system):
             status, headers, body = serve(env)
             return status, headers, body_of(body)
         except BaseException as error:
-            report.log(error, _hint(error))
-            return 500, [("content-type", b"text/plain; charset=utf-8")], body_of(_sorry(env))
+            said = report.log(error, _hint(error))
+            shown = said if "MYWEB_DEBUG" in os.environ else ""
+            return 500, [("content-type", b"text/plain; charset=utf-8")], body_of(_sorry(env, shown))
         finally:
+            end()
             sys.stdout.flush()
 
     handler.fresh_start = fresh_start
     return handler
 
 
-def _sorry(env):
-    return f"internal error, reference {env.request_id}\n".encode()
+def _sorry(env, shown):
+    return f"internal error, reference {env.request_id}\n{shown}".encode("utf-8", "replace")
 
 
 def _warm(handler, path, types):

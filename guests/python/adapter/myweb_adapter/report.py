@@ -8,6 +8,16 @@ import traceback
 _open = open
 
 _warnings = []
+# The server's functions cannot be called before it runs.
+_is_building = [True]
+
+
+def is_building():
+    return bool(_is_building)
+
+
+def end_build():
+    _is_building.clear()
 
 
 def warn(text):
@@ -55,11 +65,13 @@ def _of_app(stack):
 
 
 def log(error, hint):
-    """Writes a failure of a request to the log."""
+    """Writes a failure of a request to the log; what is written."""
     try:
         trace = traceback.TracebackException.from_exception(error)
         own = "/myweb_adapter/"
         trace.stack = traceback.StackSummary.from_list([f for f in trace.stack if own not in f.filename])
-        sys.stderr.write("".join(trace.format()) + (f"{hint}\n" if hint else ""))
+        said = "".join(trace.format()) + (f"{hint}\n" if hint else "")
     except BaseException as second:  # Out of memory or of stack: the least that can be said.
-        sys.stderr.write(f"{type(error).__name__} (its traceback failed: {type(second).__name__})\n")
+        said = f"{type(error).__name__} (its traceback failed: {type(second).__name__})\n"
+    sys.stderr.write(said)
+    return said

@@ -10,6 +10,8 @@ import zlib
 APP = "/app"
 PACKAGES = "/packages"
 TMP = "/tmp"
+# Who runs, and whose all files are.
+USER = 1000
 
 # Never read at run time.
 _NOT_KEPT = (".pyc", ".so", ".a", ".dylib", ".dll", ".exe")
@@ -50,6 +52,24 @@ class Written:
         return bytes(self.data)
 
 
+class Nothing:
+    """`/dev/null`: it is empty, whatever is written to it."""
+
+    __slots__ = ("mtime", "number")
+    size = 0
+
+    def __init__(self, number):
+        self.mtime = 0
+        self.number = number
+
+    @property
+    def data(self):
+        return bytearray()
+
+    def read(self):
+        return b""
+
+
 class Folder:
     """Names, and what they name."""
 
@@ -71,6 +91,7 @@ class Store:
         # Modules of C, by their names, which are not kept.
         self.extensions = set()
         self.add_folder(TMP)
+        self.add_folder("/dev").names["null"] = Nothing(self.next())
 
     def next(self):
         self.count += 1
@@ -127,7 +148,7 @@ class Store:
     def writable(self, path):
         """The folder that a name is to be made or changed in, and the name."""
         whole = self.absolute(path)
-        if not whole.startswith(TMP + "/"):
+        if not whole.startswith(TMP + "/") and whole != os.devnull:
             if self.find(whole) is None and self.find(posixpath.dirname(whole)) is None:
                 raise no_such(path)
             message = "Read-only file system: a sandboxed app may write below /tmp only, in memory"
@@ -175,4 +196,4 @@ def status(node):
     mode = stat.S_IFDIR | 0o755 if is_folder else stat.S_IFREG | 0o644
     size = 4096 if is_folder else node.size
     time = node.mtime
-    return os.stat_result((mode, node.number, 1, 1, 0, 0, size, time, time, time))
+    return os.stat_result((mode, node.number, 1, 1, USER, USER, size, time, time, time))

@@ -2,14 +2,12 @@
 
 import errno
 import os
-import socket
 import sys
 import threading
 import time
 
-from . import answer, importer, report
-
-_ID = 1000
+from . import answer, importer, report, sockets
+from .store import USER
 
 # Modules of Python that need what a sandbox has not, and why.
 _LACKS = {
@@ -35,14 +33,14 @@ _LACKS = {
 
 def install():
     for name in ("getuid", "geteuid", "getgid", "getegid"):
-        setattr(os, name, lambda: _ID)
+        setattr(os, name, lambda: USER)
     os.getppid = lambda: 1
+    _name_program()
     os.system = os.popen = os.pipe = os.kill = _refused("it has one process")
     time.tzset = _tzset
     threading._start_joinable_thread = _no_thread
     sys.modules["_thread"].start_new_thread = _no_thread
-    socket.socket.__init__ = _no_socket
-    socket.getaddrinfo = _no_address
+    sockets.install()
     importer.after("concurrent.futures.thread", _inline_pool)
     importer.after("anyio._backends._asyncio", _inline_anyio)
 
@@ -51,10 +49,12 @@ def end_build():
     from . import fresh
 
     fresh.end_build()
+    report.end_build()
 
 
 def begin():
     """Before the first request: the variables of the server, not those of the build."""
+    _name_program()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     try:
         os.reload_environ()
@@ -81,6 +81,12 @@ def explain(error, extensions=()):
     return None
 
 
+def _name_program():
+    """There is no command line; `argparse` asks for its first word."""
+    if not sys.argv:
+        sys.argv.append("myweb")
+
+
 def _refused(why):
     def refuse(*_, **__):
         raise OSError(errno.ENOSYS, f"a sandboxed app cannot do this: {why}")
@@ -96,15 +102,6 @@ def _tzset():
 
 def _no_thread(*_, **__):
     raise RuntimeError("can't start new thread: a sandboxed app has one; do the work within the request")
-
-
-def _no_socket(self, *_, **__):
-    raise PermissionError(errno.EPERM, "a sandboxed app has no sockets")
-
-
-def _no_address(*_, **__):
-    # Who connects looks for the address first.
-    raise socket.gaierror(socket.EAI_FAIL, "a sandboxed app has no sockets")
 
 
 def _inline_pool(module):

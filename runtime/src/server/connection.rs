@@ -26,7 +26,6 @@ use super::timed::Timed;
 use super::{http1, http2, proxy};
 use crate::app::{Answering, Shared};
 use crate::error::Refusal;
-use crate::limits::Limits;
 use crate::peer::{Peer, Tls};
 
 /// What connections need to know.
@@ -43,7 +42,6 @@ pub(super) struct Begun<S> {
     pub(super) before: BytesMut,
     pub(super) peer: Peer,
     pub(super) context: Context,
-    pub(super) limits: Limits,
     pub(super) activity: Arc<Activity>,
     /// When the head of the first request must be there.
     pub(super) first_head: Instant,
@@ -71,10 +69,12 @@ async fn try_serve(
     tls: Option<TlsAcceptor>,
     context: Context,
 ) -> io::Result<()> {
-    let limits = context.shared.limits.clone();
+    // Borrowed each time: every step would hold a copy, for as long as it lasts.
+    let shared = context.shared.clone();
+    let limits = &shared.limits;
     // 1. Who is there: a proxy says whom it speaks for.
     let mut address = stream.peer()?;
-    let proxies = &context.shared.started.proxies;
+    let proxies = &shared.started.proxies;
     let trusted = proxies.forwarded.contain(address);
     let mut before = BytesMut::with_capacity(FIRST_READ);
     let activity = Activity::new();
@@ -99,7 +99,7 @@ async fn try_serve(
     let Some(tls) = tls else {
         let peer = Peer { address, tls: None, trusted };
         let first_head = first_head();
-        let begun = Begun { stream, before, peer, context, limits, activity, first_head, left };
+        let begun = Begun { stream, before, peer, context, activity, first_head, left };
         return Box::pin(by_first_bytes(begun, true)).await;
     };
     let stream = Rewound::new(stream, before.freeze());
@@ -113,7 +113,7 @@ async fn try_serve(
     let http2 = protocol.as_deref() == Some(b"h2");
     let before = BytesMut::with_capacity(if http2 { 0 } else { FIRST_READ });
     let first_head = first_head();
-    let begun = Begun { stream, before, peer, context, limits, activity, first_head, left };
+    let begun = Begun { stream, before, peer, context, activity, first_head, left };
     match http2 {
         true => Box::pin(http2::serve(begun)).await,
         false => Box::pin(by_first_bytes(begun, protocol.is_none())).await,
@@ -126,7 +126,7 @@ async fn by_first_bytes<S>(mut begun: Begun<S>, may_be_http2: bool) -> io::Resul
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Begun { stream, before, activity, limits, .. } = &mut begun;
+    let Begun { stream, before, activity, context, .. } = &mut begun;
     let first = async {
         // One byte is enough to tell that it is no preface.
         while before.is_empty()
@@ -138,7 +138,7 @@ where
         }
         io::Result::Ok(())
     };
-    activity.in_time(limits.header_time, first).await?;
+    activity.in_time(context.shared.limits.header_time, first).await?;
     match may_be_http2 && begun.before.starts_with(PREFACE) {
         true => Box::pin(http2::serve(begun)).await,
         false => Box::pin(http1::serve(begun)).await,

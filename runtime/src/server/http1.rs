@@ -31,10 +31,11 @@ pub(super) async fn serve<S>(begun: Begun<S>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Begun { stream, before, peer, context, limits, activity, first_head, left } = begun;
+    let Begun { stream, before, peer, context, activity, first_head, left } = begun;
+    let limits = &context.shared.limits;
     activity.touch();
     let stream = Rewound::new(stream, before.freeze());
-    let checked = Checked::http1(stream, &limits, first_head, activity.clone());
+    let checked = Checked::http1(stream, limits, first_head, activity.clone());
     let answers = Answers::new(peer, &context);
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -71,7 +72,7 @@ where
     // What hyper could not read it has answered; anything else broke off.
     match ended {
         Ok(()) => {}
-        Err(error) if error.is_parse() => answers.note_refused(&refusal(&error, &limits)),
+        Err(error) if error.is_parse() => answers.note_refused(&refusal(&error, limits)),
         Err(error) => return Err(io::Error::other(error)),
     }
     let parts = connection.into_parts();

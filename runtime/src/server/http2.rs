@@ -37,7 +37,8 @@ pub(super) async fn serve<S>(begun: Begun<S>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Begun { stream, before, peer, context, limits, activity, first_head, .. } = begun;
+    let Begun { stream, before, peer, context, activity, first_head, .. } = begun;
+    let limits = &context.shared.limits;
     activity.touch();
     let stream = Rewound::new(stream, before.freeze());
     let io = TokioIo::new(Checked::http2(stream, limits.header_time, first_head));

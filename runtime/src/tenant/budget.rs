@@ -3,7 +3,12 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+/// How often who waits for bytes looks without having been told.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A bounded number of bytes; a tenant's are also all tenants' together.
 pub(crate) struct Budget {
@@ -13,6 +18,9 @@ pub(crate) struct Budget {
     whole: Option<Arc<Budget>>,
     /// Who holds bytes that it can do without.
     reserves: Mutex<Vec<Weak<dyn Reserve>>>,
+    /// Those that wait for bytes, and how many they are.
+    freed: Notify,
+    waiting: AtomicUsize,
 }
 
 /// Holds bytes of a budget that it can do without.
@@ -63,7 +71,8 @@ impl Budget {
     /// For all tenants together.
     pub(crate) fn new(most: usize) -> Budget {
         let (used, most) = (AtomicUsize::new(0), AtomicUsize::new(most));
-        Budget { used, most, whole: None, reserves: Mutex::default() }
+        let (freed, waiting) = (Notify::new(), AtomicUsize::new(0));
+        Budget { used, most, whole: None, reserves: Mutex::default(), freed, waiting }
     }
 
     /// A tenant's part of that of all.
@@ -107,14 +116,50 @@ impl Budget {
 
     fn give_back(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Relaxed);
+        self.tell_freed();
         if let Some(whole) = &self.whole {
             whole.give_back(bytes);
         }
     }
 
+    /// Whether so many bytes are left here.
+    pub(crate) fn has(&self, bytes: usize) -> bool {
+        self.used.load(Relaxed).saturating_add(bytes) <= self.most.load(Relaxed)
+    }
+
+    /// Something was given back, or what holds it can be used again.
+    pub(crate) fn tell_freed(&self) {
+        if self.waiting.load(Relaxed) > 0 {
+            self.freed.notify_one();
+        }
+    }
+
+    /// Waits until something was given back. It may be for nothing: who waits looks
+    /// again, and now and then without having been told.
+    pub(crate) async fn freed(&self) {
+        let _waits = Waits::one_of(&self.waiting);
+        let _ = tokio::time::timeout(LOOK, self.freed.notified()).await;
+    }
+
     fn lack(&self) -> Lack {
         let of = if self.whole.is_some() { Bound::Tenant } else { Bound::Machine };
         Lack { of, used: self.used.load(Relaxed), most: self.most.load(Relaxed) }
+    }
+}
+
+/// One among those that wait.
+pub(crate) struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    pub(crate) fn one_of(waiting: &'a AtomicUsize) -> Waits<'a> {
+        waiting.fetch_add(1, Relaxed);
+        Waits(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

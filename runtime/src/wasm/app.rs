@@ -2,6 +2,7 @@
 //! one of its instances.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -17,7 +18,7 @@ use crate::limits::Limits;
 use crate::request::Request;
 use crate::respond::Response;
 use crate::router::Found;
-use crate::tenant::{Permit, Tenant};
+use crate::tenant::{Bound, Permit, Tenant};
 
 /// A component with its tenant, grants and limits.
 pub(crate) struct App {
@@ -105,25 +106,56 @@ impl App {
         request: &Arc<Request>,
         route: &Arc<str>,
     ) -> Result<Instance, GuestError> {
-        match self.pool.take() {
+        match self.pool.get(self.component.engine.background.threads).await {
             Some(instance) => Ok(instance),
             None => self.instantiate(request, route).await,
         }
     }
 
     /// Makes an instance. If there is no slot left for it, idle ones of all apps
-    /// make room.
+    /// make room. If its tenant has no memory left, it waits for what others of the
+    /// tenant give back, as long as for a place: interpreters take so much that
+    /// fewer have room than may run at the same time.
     async fn instantiate(
         &self,
         request: &Arc<Request>,
         route: &Arc<str>,
     ) -> Result<Instance, GuestError> {
+        let until = Instant::now() + self.tenant.limits.queue_time;
         loop {
             let made = Instance::new(self, request, route).await;
-            let full = matches!(made, Err(GuestError::PoolExhausted(_)));
-            if !full || !self.component.engine.pools.evict() {
-                return made;
+            match &made {
+                Err(GuestError::PoolExhausted(_)) if self.component.engine.pools.evict() => {}
+                Err(GuestError::Memory(lack))
+                    if lack.of == Bound::Tenant && Instant::now() < until =>
+                {
+                    if let Some(instance) = self.wait_for_memory(until).await {
+                        return Ok(instance);
+                    }
+                }
+                Ok(instance) => {
+                    self.pool.note_size(instance.store.data().memory.all());
+                    return made;
+                }
+                Err(_) => return made,
             }
         }
+    }
+
+    /// Waits until there is memory for an instance, or one that has become free. To
+    /// try in vain takes memory and gives it back, which would wake the next who
+    /// waits, and so on: so it looks first.
+    async fn wait_for_memory(&self, until: Instant) -> Option<Instance> {
+        let memory = &self.tenant.memory;
+        while Instant::now() < until {
+            memory.freed().await;
+            if let Some(instance) = self.pool.take() {
+                return Some(instance);
+            }
+            if memory.has(self.pool.size()) {
+                break;
+            }
+        }
+        None
     }
 }

@@ -33,8 +33,10 @@ pub(super) struct Instance {
     pub(super) function: Func,
     /// What the guest may hand over in one call, in bytes.
     most: usize,
-    /// Requests that it has answered.
+    /// Requests that it has answered, and may answer.
     pub(super) served: u32,
+    pub(super) share: u32,
+    _alive: Arc<()>,
 }
 
 impl Instance {
@@ -66,7 +68,8 @@ impl Instance {
         match function {
             Ok(Some(function)) => {
                 request.spent.add_instance();
-                Ok(Instance { store, function, most, served: 0 })
+                let (share, alive) = (app.pool.share(), app.pool.alive());
+                Ok(Instance { store, function, most, served: 0, share, _alive: alive })
             }
             Ok(None) => Err(GuestError::Trapped("its export is gone".to_owned())),
             Err(error) => Err(match explain(&error, store.data(), most) {

@@ -61,6 +61,11 @@ impl MemoryLimit {
         self.beside.more(beside)
     }
 
+    /// All that it has of its tenant's memory, in bytes.
+    pub(super) fn all(&self) -> usize {
+        self.taken.bytes() + self.beside.bytes()
+    }
+
     /// Takes what a call gives the guest.
     pub(super) fn hold(&mut self, bytes: usize) -> wasmtime::Result<Taken> {
         let mut held = Taken::nothing(self.tenant.clone());

@@ -36,6 +36,11 @@ impl Spent {
         self.instances.fetch_add(1, Relaxed);
     }
 
+    /// Whether an instance was made for it.
+    pub(crate) fn has_new_instance(&self) -> bool {
+        self.instances.load(Relaxed) > 0
+    }
+
     /// So much more time was used to encode its answer, or to tag it.
     pub(crate) fn add_for_answer(&self, used: Duration) {
         self.answer_ns.fetch_add(nanos(used), Relaxed);

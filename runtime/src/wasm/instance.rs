@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wasmtime::component::Func;
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 use super::app::App;
 use super::bindings::{Answer, Env, Params, Results};
@@ -58,10 +58,7 @@ impl Instance {
         store.set_hostcall_fuel(most);
         store.call_hook(hook::called);
         store.set_max_component_handles(HANDLES);
-        store.epoch_deadline_callback(|mut store| {
-            store.data_mut().memory.wait()?;
-            Ok(UpdateDeadline::Yield(1))
-        });
+        store.epoch_deadline_callback(|mut store| store.data_mut().memory.tick());
         store.set_epoch_deadline(1);
         let instance = component.instance_pre.instantiate_async(&mut store).await;
         let function = instance.map(|instance| instance.get_func(&mut store, component.export));

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use wasmtime::ResourceLimiter;
+use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use super::settings::TABLE_ELEMENTS;
 use crate::request::Request;
@@ -30,8 +30,10 @@ pub(super) struct MemoryLimit {
     /// What it has beside them: its stack, and large tables. That is its tenant's
     /// memory, too, and not its own to grow.
     beside: Taken,
-    /// How large its answer may be, once it is read, and what was taken for that.
+    /// How large its answer may be, once it is read, whether a tick has passed since,
+    /// and what was taken for that.
     answer_room: usize,
+    answer_waits: bool,
     answer: Taken,
     entries: usize,
     refused: Option<Lack>,
@@ -49,6 +51,7 @@ impl MemoryLimit {
             given: 0,
             beside: taken(),
             answer_room: 0,
+            answer_waits: false,
             answer: taken(),
             entries: 0,
             refused: None,
@@ -92,9 +95,18 @@ impl MemoryLimit {
         self.answer_room
     }
 
-    /// The guest goes on at another time, perhaps after its answer was read: then
-    /// that is its tenant's memory meanwhile.
-    pub(super) fn wait(&mut self) -> wasmtime::Result<()> {
+    /// At a tick, others are to go on, perhaps after the guest's answer was read: then
+    /// that is its tenant's memory meanwhile. What is left to do then is nearly always
+    /// done at once, so at the first tick it goes on itself.
+    pub(super) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        if self.answer_room > 0 && !std::mem::replace(&mut self.answer_waits, true) {
+            return Ok(UpdateDeadline::Continue(1));
+        }
+        self.hold_answer()?;
+        Ok(UpdateDeadline::Yield(1))
+    }
+
+    fn hold_answer(&mut self) -> wasmtime::Result<()> {
         let most = self.answer_room.saturating_mul(ENCODED);
         let more = most.saturating_sub(self.answer.bytes());
         if more == 0 {
@@ -111,6 +123,7 @@ impl MemoryLimit {
     /// Somebody else has the answer now.
     pub(super) fn let_answer_go(&mut self) {
         self.answer_room = 0;
+        self.answer_waits = false;
         self.answer.less(self.answer.bytes());
     }
 

@@ -22,6 +22,11 @@ use crate::tenant::{Permit, Running, Tenant};
 /// count: by the monotonic clock, it may have stood still for most of its time.
 const FIRST_SLICE: Duration = Duration::from_micros(500);
 
+/// What a request may use there that has a new instance: an interpreter that runs
+/// for the first time takes 2 ms, for a thousand requests. In the background it
+/// would wait for those that have an instance.
+const FIRST_RUN: Duration = Duration::from_millis(4);
+
 /// A first poll that takes longer is its tenant's debt, as is a later one that is
 /// not `SHORT`: one that does not yield, in a host call or in `memory.fill`, holds
 /// up everyone.
@@ -89,7 +94,7 @@ where
                 return Poll::Ready(None);
             }
             match Pin::new(&mut metered).poll(cx) {
-                Poll::Pending if metered.used.after_first < FIRST_SLICE => Poll::Pending,
+                Poll::Pending if metered.used.after_first < metered.slice() => Poll::Pending,
                 Poll::Pending if metered.used.last < SHORT => {
                     stays = stays.take().or_else(|| Stays::among(&running, background));
                     if stays.is_some() { Poll::Pending } else { Poll::Ready(None) }
@@ -172,6 +177,11 @@ where
 }
 
 impl<F: Future> Metered<F> {
+    /// What it may use where connections are served, after its first poll.
+    fn slice(&self) -> Duration {
+        if self.request.spent.has_new_instance() { FIRST_RUN } else { FIRST_SLICE }
+    }
+
     /// A poll that held up others for longer than `most` is a debt.
     fn owe(&self, used: Duration, most: Duration) {
         if used > most && self.in_background.is_none() {

@@ -1,8 +1,11 @@
 """From what an app says to what the world returns."""
 
 import sys
+from http import HTTPStatus
 
 _said = set()
+# The usual ones need no look at their text.
+_STATUSES = {f"{status.value} {status.phrase}": status.value for status in HTTPStatus}
 
 
 def once(text):
@@ -22,7 +25,7 @@ def headers_of(headers):
             name, value = pair
         except (TypeError, ValueError):
             raise TypeError(f"a header is a pair of name and value, not {pair!r}") from None
-        pairs.append((_name(name), _value(name, value)))
+        pairs.append((name if type(name) is str else _name(name), _value(name, value)))
     return pairs
 
 
@@ -49,6 +52,8 @@ def _value(name, value):
 
 def check_status(status):
     """The number of a status like "200 OK"."""
+    if type(status) is str and status in _STATUSES:
+        return _STATUSES[status]
     if isinstance(status, bytes):
         once("the status is bytes, not str; it is taken so")
         status = status.decode("latin-1")

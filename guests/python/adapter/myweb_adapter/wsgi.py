@@ -1,13 +1,27 @@
 """PEP 3333: the environ of a request, `start_response`, and all that an app may return."""
 
-import io
 import sys
+from io import BytesIO
 from urllib.parse import unquote_to_bytes
 
 from .answer import check_chunk, check_status, headers_of, once
 
-# Not variables of a header, or framing that the server has undone.
-_OWN = {"content-type": "CONTENT_TYPE", "content-length": None, "transfer-encoding": None}
+# Names of headers that most requests have.
+_USUAL = """
+    accept accept-encoding accept-language authorization cache-control connection cookie dnt forwarded host if-match
+    if-modified-since if-none-match if-range origin pragma priority range referer sec-ch-ua sec-ch-ua-mobile
+    sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user upgrade-insecure-requests user-agent
+    x-forwarded-for x-forwarded-host x-forwarded-proto x-requested-with
+""".split()
+
+
+def _variable(name):
+    return "HTTP_" + name.upper().replace("-", "_")
+
+
+# The variables of headers. None: framing that the server has undone.
+_VARIABLES = {name: _variable(name) for name in _USUAL}
+_VARIABLES |= {"content-type": "CONTENT_TYPE", "content-length": None, "transfer-encoding": None}
 
 
 class _Errors:
@@ -58,51 +72,69 @@ def path_info(env):
     return path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
+# What every environ has; a copy that has all keys need not grow.
+_EVERY = {
+    "REQUEST_METHOD": None,
+    "SCRIPT_NAME": None,
+    "PATH_INFO": None,
+    "QUERY_STRING": None,
+    "REQUEST_URI": None,
+    "RAW_URI": None,
+    "SERVER_NAME": None,
+    "SERVER_PORT": None,
+    "SERVER_PROTOCOL": None,
+    "SERVER_SOFTWARE": "myweb",
+    "REMOTE_ADDR": None,
+    "wsgi.version": (1, 0),
+    "wsgi.url_scheme": None,
+    "wsgi.input": None,
+    "wsgi.input_terminated": True,
+    "wsgi.errors": _errors,
+    "wsgi.multithread": False,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+    "wsgi.file_wrapper": FileWrapper,
+    "myweb.request_id": None,
+    "myweb.params": None,
+}
+
+
 def environ_of(env):
     """The environ of a request."""
     body = env.body
     script_name = env.script_name
-    environ = {
-        "REQUEST_METHOD": env.method,
-        "SCRIPT_NAME": script_name if script_name.isascii() else script_name.encode().decode("latin-1"),
-        "PATH_INFO": path_info(env),
-        "QUERY_STRING": env.query_string,
-        "REQUEST_URI": env.uri,
-        "RAW_URI": env.uri,
-        "SERVER_NAME": env.host or "localhost",
-        "SERVER_PORT": str(env.port),
-        "SERVER_PROTOCOL": env.protocol,
-        "SERVER_SOFTWARE": "myweb",
-        "REMOTE_ADDR": env.remote_addr,
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": env.scheme,
-        "wsgi.input": io.BytesIO(body),
-        "wsgi.input_terminated": True,
-        "wsgi.errors": _errors,
-        "wsgi.multithread": False,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-        "wsgi.file_wrapper": FileWrapper,
-        "myweb.request_id": env.request_id,
-        "myweb.params": env.params,
-    }
+    host = env.host
+    environ = _EVERY.copy()
+    environ["REQUEST_METHOD"] = env.method
+    environ["SCRIPT_NAME"] = script_name if script_name.isascii() else script_name.encode().decode("latin-1")
+    environ["PATH_INFO"] = path_info(env)
+    environ["QUERY_STRING"] = env.query_string
+    environ["REQUEST_URI"] = environ["RAW_URI"] = env.uri
+    environ["SERVER_NAME"] = host or "localhost"
+    environ["SERVER_PORT"] = str(env.port)
+    environ["SERVER_PROTOCOL"] = env.protocol
+    environ["REMOTE_ADDR"] = env.remote_addr
+    environ["wsgi.url_scheme"] = env.scheme
+    environ["wsgi.input"] = BytesIO(body)
+    environ["myweb.request_id"] = env.request_id
+    environ["myweb.params"] = env.params
     for name, value in env.headers:
         # SECURITY: `x_a` and `x-a` would be the same variable.
         if "_" in name:
             continue
-        key = _OWN[name] if name in _OWN else "HTTP_" + name.upper().replace("-", "_")
+        key = _VARIABLES[name] if name in _VARIABLES else _variable(name)
         if key is None:
             if name == "content-length":
                 environ["CONTENT_LENGTH"] = str(len(body))
-            continue
-        value = value.decode("latin-1")
-        there = environ.get(key)
-        environ[key] = value if there is None else there + ("; " if name == "cookie" else ",") + value
+        elif key in environ:
+            environ[key] += ("; " if name == "cookie" else ",") + value.decode("latin-1")
+        else:
+            environ[key] = value.decode("latin-1")
     if body:
         environ["CONTENT_LENGTH"] = str(len(body))
-    if "HTTP_HOST" not in environ and env.host:
+    if "HTTP_HOST" not in environ and host:
         usual = 443 if env.scheme == "https" else 80
-        environ["HTTP_HOST"] = env.host if env.port == usual else f"{env.host}:{env.port}"
+        environ["HTTP_HOST"] = host if env.port == usual else f"{host}:{env.port}"
     return environ
 
 
@@ -113,14 +145,13 @@ class _Call:
         self.status = None
         self.headers = None
         self.chunks = []
-        # Nothing leaves before all is said; but an app is told what is true of
-        # other servers: after a first byte, the headers are gone.
-        self.sent = False
 
     def start_response(self, status, headers, exc_info=None):
         if exc_info is not None:
             try:
-                if self.sent:
+                # Nothing leaves before all is said; but an app is told what is true of
+                # other servers: after a first byte, the headers are gone.
+                if any(self.chunks):
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None
@@ -135,9 +166,7 @@ class _Call:
         chunk = check_chunk(chunk, "write()")
         if self.status is None:
             raise AssertionError("the app wrote a chunk before it called start_response() (PEP 3333)")
-        if chunk:
-            self.sent = True
-            self.chunks.append(chunk)
+        self.chunks.append(chunk)
 
 
 class Server:
@@ -162,7 +191,10 @@ class Server:
             elif isinstance(result, str):
                 raise TypeError("the app returned str; encode it and return a list: [text.encode()] (PEP 3333)")
             for chunk in result:
-                call.write(chunk)
+                if call.status is not None and type(chunk) is bytes:
+                    call.chunks.append(chunk)
+                else:
+                    call.write(chunk)
             if call.status is None:
                 raise AssertionError("the app never called start_response() (PEP 3333)")
         finally:

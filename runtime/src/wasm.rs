@@ -24,6 +24,8 @@ mod service;
 mod settings;
 mod source;
 mod texts;
+mod used;
+mod usual;
 mod world;
 
 use std::hash::{Hash, Hasher};

@@ -11,6 +11,7 @@ use super::convert;
 use super::instance::Instance;
 use super::meter;
 use super::pool::Pool;
+use super::usual::Usual;
 use super::world::World;
 use crate::capability::Grants;
 use crate::error::GuestError;
@@ -27,6 +28,7 @@ pub(crate) struct App {
     pub(super) limits: Arc<Limits>,
     pub(super) grants: Arc<Grants>,
     pub(super) pool: Arc<Pool>,
+    usual: Arc<Usual>,
 }
 
 impl App {
@@ -42,7 +44,7 @@ impl App {
         let reuse = reuse.unwrap_or(component.usual_reuse);
         let pool =
             component.engine.pools.add(Pool::new(reuse, limits.instance_idle, tenant.clone()));
-        App { component, tenant, limits, grants, pool }
+        App { component, tenant, limits, grants, pool, usual: Arc::default() }
     }
 
     /// Whether requests and answers are streams: then [`App::serve`] answers.
@@ -77,7 +79,8 @@ impl App {
         let engine = &self.component.engine;
         let held = (permit, engine.clock.tick());
         let (cpu, wall) = (self.limits.cpu, self.limits.wall);
-        let run = meter::run(guest, held, cpu, request.clone(), &engine.background, &self.tenant);
+        let (background, usual) = (&engine.background, &self.usual);
+        let run = meter::run(guest, held, cpu, request.clone(), background, &self.tenant, usual);
         let left = wall.saturating_sub(request.spent.loading());
         tokio::time::timeout(left, run).await.unwrap_or(Err(GuestError::WallExceeded(wall)))
     }

@@ -13,7 +13,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use super::clock::TICK;
 use super::fair::{TenantKey, Ticket, Turns};
-use super::meter::thread_time;
+use super::used::thread_time;
 
 /// The threads and their queue. Tasks yield at every tick of the epoch and then
 /// wait for their tenant's next turn, so each tenant gets an equal share.
@@ -22,6 +22,8 @@ pub(super) struct Background {
     /// Guests of all tenants that are not here for the shortness of their polls.
     pub(super) short: AtomicUsize,
     turns: Arc<Turns>,
+    /// Of guests that run in turn where connections are served, on so many threads.
+    pub(super) here: Arc<Turns>,
     /// Present until the drop, which must not wait for a guest.
     runtime: Option<Runtime>,
 }
@@ -34,9 +36,9 @@ impl Background {
             .on_thread_start(lower_priority)
             .enable_time()
             .build()?;
-        let turns = Arc::new(Turns::new(threads));
+        let [turns, here] = [Turns::new(threads), Turns::new(threads)].map(Arc::new);
         let short = AtomicUsize::new(0);
-        Ok(Background { threads, short, turns, runtime: Some(runtime) })
+        Ok(Background { threads, short, turns, here, runtime: Some(runtime) })
     }
 
     /// Goes on with a task; it is dropped when the returned future is.

@@ -2,6 +2,7 @@
 //! has used least of the threads is next, however many requests it has.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -157,8 +158,24 @@ impl Queue {
 }
 
 impl Ticket {
+    /// Waits for this request's turn.
+    pub(super) async fn turn(&mut self) -> Turn<'_> {
+        poll_fn(|cx| self.poll_given(cx)).await;
+        self.begin()
+    }
+
     /// Ready when it is this request's turn.
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn<'_>> {
+        self.poll_given(cx).map(|()| self.begin())
+    }
+
+    /// Its turn is its own until it is dropped.
+    fn begin(&mut self) -> Turn<'_> {
+        self.ran = true;
+        Turn { ticket: self, used: Duration::ZERO, again: None }
+    }
+
+    fn poll_given(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.turns.state();
         match self.waiting {
             None if state.free > 0 => state.free -= 1,
@@ -175,9 +192,7 @@ impl Ticket {
                 return Poll::Pending;
             }
         }
-        drop(state);
-        self.ran = true;
-        Poll::Ready(Turn { ticket: self, used: Duration::ZERO, again: None })
+        Poll::Ready(())
     }
 }
 

@@ -1,17 +1,17 @@
 //! CPU time of one request, measured around each poll of its future.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
-
 use super::background::Background;
 use super::clock::Ticking;
 use super::fair::TenantKey;
+use super::used::{SHORT, Used, thread_time};
+use super::usual::{First, Usual};
 use crate::error::GuestError;
 use crate::request::Request;
 use crate::tenant::{Permit, Running, Tenant};
@@ -27,17 +27,24 @@ const FIRST_SLICE: Duration = Duration::from_micros(500);
 /// would wait for those that have an instance.
 const FIRST_RUN: Duration = Duration::from_millis(4);
 
+/// What a request may use there in turn: the garbage collectors of interpreters
+/// take some of it at times. Behind so many of its tenant, in the background it
+/// would wait for a moment in which nobody asks.
+const SLICE_IN_TURN: Duration = Duration::from_millis(10);
+
 /// A first poll that takes longer is its tenant's debt, as is a later one that is
 /// not `SHORT`: one that does not yield, in a host call or in `memory.fill`, holds
 /// up everyone.
 const HELD_UP: Duration = Duration::from_micros(100);
 
-/// A guest whose polls are all shorter than this may stay beyond its slice: it
+/// A guest whose polls are all `SHORT` may stay beyond its slice: it
 /// moves what its client sends or takes, and each change of threads would cost
 /// more than the poll. Of a tenant, as many may as there are threads, and of all
 /// tenants `MANY` times as many: all of them together hold up others for 2 ms.
-const SHORT: Duration = Duration::from_micros(250);
 const MANY: usize = 4;
+
+/// What a request counts for among those of its app that went on in the background.
+const LONG: Duration = Duration::from_millis(4);
 
 /// A guest's future that ends when its CPU time is used up. It is boxed so that
 /// it can move between threads while it is half-way.
@@ -48,9 +55,20 @@ struct Metered<F> {
     /// Told what was used.
     request: Arc<Request>,
     tenant: Arc<Tenant>,
-    /// Set once it goes on there.
-    in_background: Option<InBackground>,
+    usual: Arc<Usual>,
+    place: Place,
     _held: Held,
+}
+
+/// Where a guest runs, and what follows from that.
+enum Place {
+    /// Where the connections are served, at any time: what it uses is its debt.
+    Here,
+    /// There, too, but one after the other, and after everything that is ready.
+    InTurn,
+    Background {
+        _among: InBackground,
+    },
 }
 
 /// What a guest holds. Dropped after the guest, as is what it counts among: one
@@ -58,11 +76,13 @@ struct Metered<F> {
 /// place, and the clock must tick for it.
 type Held = (Permit, Ticking);
 
-/// Runs a guest here for its first slice, then in the background; at once in the
-/// background if its tenant has so many there already, or used so much here, that
-/// this one may well be long, too: sixteen loops that begin together must not hold
-/// up everyone else for their first slices. The returned future is small, so that
-/// those around it are, too: they move.
+/// Runs a guest here for its first slice, then in the background. If its tenant has
+/// so many there already, or used so much here, that this one may well hold up
+/// others, too, then it begins there: sixteen loops that begin together must not
+/// hold up everyone else for their first slices. But those of an app that usually
+/// takes a part of a tick stay here, in turn: to change threads would cost a third of
+/// what they take. The returned future is small, so that those around it are, too:
+/// they move.
 pub(super) fn run<F, T>(
     guest: F,
     held: Held,
@@ -70,50 +90,73 @@ pub(super) fn run<F, T>(
     request: Arc<Request>,
     background: &Background,
     tenant: &Arc<Tenant>,
+    usual: &Arc<Usual>,
 ) -> impl Future<Output = Result<T, GuestError>>
 where
     F: Future<Output = Result<T, GuestError>> + Send + 'static,
     T: Send + 'static,
 {
     let running = tenant.running.clone();
-    let crowded = running.in_background.load(Relaxed) >= background.threads || tenant.is_in_debt();
+    let crowded = running.in_background.load(Relaxed) >= background.threads;
+    let place = if crowded { First::Background } else { usual.place(tenant.is_in_debt()) };
     let mut metered = Metered {
         guest: Box::pin(guest),
         used: Used::default(),
         limit,
         request,
         tenant: tenant.clone(),
-        in_background: None,
+        usual: usual.clone(),
+        place: Place::Here,
         _held: held,
     };
     async move {
+        let key = Arc::as_ptr(&running) as TenantKey;
         let mut stays = None;
-        let here = std::future::poll_fn(|cx| {
-            // While it waited, others of its tenant may have used up the share.
-            if metered.used.polls > 0 && metered.tenant.is_in_debt() {
-                return Poll::Ready(None);
+        let ended = match place {
+            First::Here => {
+                poll_fn(|cx| metered.poll_here(cx, &mut stays, &running, background)).await
             }
-            match Pin::new(&mut metered).poll(cx) {
-                Poll::Pending if metered.used.after_first < metered.slice() => Poll::Pending,
-                Poll::Pending if metered.used.last < SHORT => {
-                    stays = stays.take().or_else(|| Stays::among(&running, background));
-                    if stays.is_some() { Poll::Pending } else { Poll::Ready(None) }
+            First::InTurn => {
+                metered.place = Place::InTurn;
+                loop {
+                    let mut ticket = background.here.ticket(key);
+                    let mut turn = ticket.turn().await;
+                    // Whatever else is ready goes first.
+                    tokio::task::yield_now().await;
+                    let before = metered.used.all;
+                    let polled = poll_fn(|cx| {
+                        Poll::Ready(metered.poll_here(cx, &mut stays, &running, background))
+                    });
+                    let polled = polled.await;
+                    turn.took(metered.used.all.saturating_sub(before));
+                    drop(turn);
+                    match polled {
+                        Poll::Ready(ended) => break ended,
+                        Poll::Pending => woken().await,
+                    }
                 }
-                Poll::Pending => Poll::Ready(None),
-                Poll::Ready(result) => Poll::Ready(Some(result)),
             }
-        });
-        let ended = if crowded { None } else { here.await };
+            First::Background => None,
+        };
         drop(stays);
         match ended {
             Some(result) => result,
             None => {
-                let tenant = Arc::as_ptr(&running) as TenantKey;
-                metered.in_background = Some(InBackground::one_of(running));
-                background.go_on(metered, tenant).await.unwrap_or(Err(GuestError::Panicked))
+                if place != First::Background {
+                    metered.note(LONG);
+                }
+                metered.place = Place::Background { _among: InBackground::one_of(running) };
+                background.go_on(metered, key).await.unwrap_or(Err(GuestError::Panicked))
             }
         }
     }
+}
+
+/// Ready once the task is woken.
+async fn woken() {
+    let mut waits = false;
+    poll_fn(|_| if std::mem::replace(&mut waits, true) { Poll::Ready(()) } else { Poll::Pending })
+        .await;
 }
 
 /// A request among its tenant's in the background, until it is dropped.
@@ -164,7 +207,8 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // In the background only the thread's own time says what was used.
-        let by_wall = self.in_background.is_none() && !self.used.is_in_doubt;
+        let in_background = matches!(self.place, Place::Background { .. });
+        let by_wall = !in_background && !self.used.is_in_doubt;
         let polled = if by_wall { self.poll_by_wall(cx) } else { self.poll_by_thread(cx) };
         self.request.spent.set_cpu(self.used.all);
         match polled {
@@ -176,19 +220,68 @@ where
     }
 }
 
-impl<F: Future> Metered<F> {
+impl<F, T> Metered<F>
+where
+    F: Future<Output = Result<T, GuestError>>,
+{
+    /// Polls it where connections are served. Ready without a result if it is to go
+    /// on in the background.
+    fn poll_here<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stays: &mut Option<Stays<'a>>,
+        running: &'a Running,
+        background: &'a Background,
+    ) -> Poll<Option<Result<T, GuestError>>> {
+        // While it waited, others of its tenant may have used up the share.
+        let at_any_time = matches!(self.place, Place::Here);
+        if at_any_time && self.used.polls > 0 && self.tenant.is_in_debt() {
+            return Poll::Ready(None);
+        }
+        match Pin::new(&mut *self).poll(cx) {
+            Poll::Pending if self.used.after_first < self.slice() => Poll::Pending,
+            Poll::Pending if self.used.last < SHORT => {
+                *stays = stays.take().or_else(|| Stays::among(running, background));
+                if stays.is_some() { Poll::Pending } else { Poll::Ready(None) }
+            }
+            Poll::Pending => Poll::Ready(None),
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+        }
+    }
+}
+
+impl<F> Drop for Metered<F> {
+    fn drop(&mut self) {
+        self.note(self.used.all);
+    }
+}
+
+impl<F> Metered<F> {
+    /// What a new instance takes at first says nothing of the next request.
+    fn note(&self, used: Duration) {
+        if !self.request.spent.has_new_instance() {
+            self.usual.note(used);
+        }
+    }
+
     /// What it may use where connections are served, after its first poll.
     fn slice(&self) -> Duration {
-        if self.request.spent.has_new_instance() { FIRST_RUN } else { FIRST_SLICE }
+        match self.place {
+            Place::InTurn => SLICE_IN_TURN,
+            _ if self.request.spent.has_new_instance() => FIRST_RUN,
+            _ => FIRST_SLICE,
+        }
     }
 
     /// A poll that held up others for longer than `most` is a debt.
     fn owe(&self, used: Duration, most: Duration) {
-        if used > most && self.in_background.is_none() {
+        if used > most && matches!(self.place, Place::Here) {
             self.tenant.owes(used);
         }
     }
+}
 
+impl<F: Future> Metered<F> {
     /// By the monotonic clock, which costs a twentieth of the thread's (no system
     /// call) and never shows less.
     fn poll_by_wall(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -207,92 +300,5 @@ impl<F: Future> Metered<F> {
         self.owe(used, SHORT);
         self.used.add_by_thread(used);
         polled
-    }
-}
-
-/// What of one poll counts against a request's limit, by the monotonic clock. It
-/// yields after a tick; what took longer may have stood still, and nobody is to be
-/// stopped for that. It is charged all the same.
-const COUNTED: Duration = Duration::from_millis(5);
-
-/// What a request has used, poll by poll.
-#[derive(Default)]
-struct Used {
-    polls: u64,
-    all: Duration,
-    after_first: Duration,
-    /// What counts against the limit.
-    counted: Duration,
-    /// In the last poll, as far as that is known.
-    last: Duration,
-    /// Whether the last poll was long, or stood still: only the thread's own time
-    /// can tell, by which the next one is measured.
-    is_in_doubt: bool,
-}
-
-impl Used {
-    fn add_by_wall(&mut self, used: Duration) {
-        self.add(used);
-        self.counted += used.min(COUNTED);
-        self.is_in_doubt = used >= SHORT;
-        self.last = if self.is_in_doubt { Duration::ZERO } else { used };
-    }
-
-    fn add_by_thread(&mut self, used: Duration) {
-        self.add(used);
-        self.counted += used;
-        self.is_in_doubt = used >= SHORT;
-        self.last = used;
-    }
-
-    fn add(&mut self, used: Duration) {
-        self.all += used;
-        if self.polls > 0 {
-            self.after_first += used;
-        }
-        self.polls += 1;
-    }
-
-    /// The first poll alone ends nobody: it may have stood still.
-    fn is_over(&self, limit: Duration) -> bool {
-        self.polls > 1 && self.counted >= limit
-    }
-}
-
-/// The CPU time that this thread has used.
-pub(super) fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ms(ms: u64) -> Duration {
-        Duration::from_millis(ms)
-    }
-
-    #[test]
-    fn a_poll_that_stood_still_is_charged_and_does_not_use_up_the_limit() {
-        let mut used = Used::default();
-        used.add_by_wall(ms(900));
-        assert!(!used.is_over(ms(5)), "the first poll ends nobody");
-        used.add_by_wall(ms(900));
-        assert_eq!((used.all, used.after_first, used.counted), (ms(1_800), ms(900), ms(10)));
-        used.add_by_thread(ms(90));
-        assert!(used.is_over(ms(100)) && !used.is_over(ms(101)));
-    }
-
-    #[test]
-    fn the_threads_time_tells_whether_a_long_poll_stood_still() {
-        let mut used = Used::default();
-        used.add_by_wall(ms(1));
-        assert!(used.is_in_doubt && used.last < SHORT);
-        used.add_by_thread(ms(0));
-        assert!(!used.is_in_doubt && used.last < SHORT, "it stood still");
-        used.add_by_wall(ms(1));
-        used.add_by_thread(ms(1));
-        assert!(used.is_in_doubt && used.last >= SHORT, "it computes");
     }
 }

@@ -1,0 +1,95 @@
+//! What a request has used, poll by poll.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Polls that are shorter hold up nobody.
+pub(super) const SHORT: Duration = Duration::from_micros(250);
+
+/// What of one poll counts against a request's limit, by the monotonic clock. It
+/// yields after a tick; what took longer may have stood still, and nobody is to be
+/// stopped for that. It is charged all the same.
+const COUNTED: Duration = Duration::from_millis(5);
+
+/// What a request has used, poll by poll.
+#[derive(Default)]
+pub(super) struct Used {
+    pub(super) polls: u64,
+    pub(super) all: Duration,
+    pub(super) after_first: Duration,
+    /// What counts against the limit.
+    counted: Duration,
+    /// In the last poll, as far as that is known.
+    pub(super) last: Duration,
+    /// Whether the last poll was long, or stood still: only the thread's own time
+    /// can tell, by which the next one is measured.
+    pub(super) is_in_doubt: bool,
+}
+
+impl Used {
+    pub(super) fn add_by_wall(&mut self, used: Duration) {
+        self.add(used);
+        self.counted += used.min(COUNTED);
+        self.is_in_doubt = used >= SHORT;
+        self.last = if self.is_in_doubt { Duration::ZERO } else { used };
+    }
+
+    pub(super) fn add_by_thread(&mut self, used: Duration) {
+        self.add(used);
+        self.counted += used;
+        self.is_in_doubt = used >= SHORT;
+        self.last = used;
+    }
+
+    fn add(&mut self, used: Duration) {
+        self.all += used;
+        if self.polls > 0 {
+            self.after_first += used;
+        }
+        self.polls += 1;
+    }
+
+    /// The first poll alone ends nobody: it may have stood still.
+    pub(super) fn is_over(&self, limit: Duration) -> bool {
+        self.polls > 1 && self.counted >= limit
+    }
+}
+
+/// The CPU time that this thread has used.
+pub(super) fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_poll_that_stood_still_is_charged_and_does_not_use_up_the_limit() {
+        let mut used = Used::default();
+        used.add_by_wall(ms(900));
+        assert!(!used.is_over(ms(5)), "the first poll ends nobody");
+        used.add_by_wall(ms(900));
+        assert_eq!((used.all, used.after_first, used.counted), (ms(1_800), ms(900), ms(10)));
+        used.add_by_thread(ms(90));
+        assert!(used.is_over(ms(100)) && !used.is_over(ms(101)));
+    }
+
+    #[test]
+    fn the_threads_time_tells_whether_a_long_poll_stood_still() {
+        let mut used = Used::default();
+        used.add_by_wall(ms(1));
+        assert!(used.is_in_doubt && used.last < SHORT);
+        used.add_by_thread(ms(0));
+        assert!(!used.is_in_doubt && used.last < SHORT, "it stood still");
+        used.add_by_wall(ms(1));
+        used.add_by_thread(ms(1));
+        assert!(used.is_in_doubt && used.last >= SHORT, "it computes");
+    }
+}

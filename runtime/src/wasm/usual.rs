@@ -1,0 +1,75 @@
+//! What a request of an app usually takes, which tells where the next one begins.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// A request that takes longer holds up others, one by one and all the more if many
+/// of them come together.
+const NOTICED: Duration = Duration::from_micros(100);
+/// Half a tick: apps of which a request takes longer are not let before others.
+const MODERATE: Duration = Duration::from_micros(500);
+/// The latest request counts for such a part.
+const LATEST: u64 = 8;
+
+/// Where a request begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// Where connections are served.
+    Here,
+    /// There, one after the other, after everything else that is ready.
+    InTurn,
+    Background,
+}
+
+/// What a request usually takes, in nanoseconds of CPU time: a mean in which older
+/// ones count less.
+#[derive(Debug, Default)]
+pub(super) struct Usual(AtomicU64);
+
+impl Usual {
+    /// Where the next request begins, of a tenant that has used more than its share
+    /// here, or not.
+    pub(super) fn place(&self, in_debt: bool) -> First {
+        let usual = Duration::from_nanos(self.0.load(Relaxed));
+        match (usual > MODERATE, usual > NOTICED || in_debt) {
+            (true, _) if in_debt => First::Background,
+            (true, _) | (false, false) => First::Here,
+            (false, true) => First::InTurn,
+        }
+    }
+
+    /// A request took so long. What others note at the same moment may be lost.
+    pub(super) fn note(&self, used: Duration) {
+        let used = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX) / LATEST;
+        let usual = self.0.load(Relaxed);
+        self.0.store((usual - usual / LATEST).saturating_add(used), Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_requests_begin_here_longer_ones_in_turn_and_long_ones_in_the_background() {
+        for (us, without_debt, in_debt) in [
+            (20, First::Here, First::InTurn),
+            (200, First::InTurn, First::InTurn),
+            (2_000, First::Here, First::Background),
+        ] {
+            let usual = Usual::default();
+            (0..50).for_each(|_| usual.note(Duration::from_micros(us)));
+            assert_eq!((usual.place(false), usual.place(true)), (without_debt, in_debt), "{us} us");
+        }
+    }
+
+    #[test]
+    fn one_long_request_among_eight_is_enough() {
+        let usual = Usual::default();
+        for _ in 0..10 {
+            (0..7).for_each(|_| usual.note(Duration::from_micros(20)));
+            usual.note(Duration::from_millis(4));
+            assert_eq!(usual.place(true), First::Background);
+        }
+    }
+}

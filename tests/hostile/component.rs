@@ -15,8 +15,13 @@ pub struct Core {
     pub application: &'static str,
     /// The body of the post-return function.
     pub post_return: &'static str,
-    /// More definitions of the component, beside the module `$m`.
+    /// More definitions of the component, before the module `$m`, and after its
+    /// instance.
+    pub before: String,
     pub component: String,
+    /// What the module imports, and what it is given for that.
+    pub imports: &'static str,
+    pub with: &'static str,
     /// The answer: status, headers, body; as it lies in memory.
     pub answer: &'static str,
 }
@@ -38,7 +43,10 @@ impl Default for Core {
                 (local.get $at)",
             application: "",
             post_return: "",
+            before: String::new(),
             component: String::new(),
+            imports: "",
+            with: "",
             answer: OK,
         }
     }
@@ -80,12 +88,11 @@ const APPLICATION: &str = r#"
       (post-return (core func $i "post"))))
   (export "application" (func $application))"#;
 
-/// A component that reads the granted file `big` into where it never makes room.
-pub fn takes_nothing() -> Vec<u8> {
-    let application = APPLICATION.replace("{strings}", "utf8");
-    let text = format!(
-        r#"(component {TYPES}
-  (import "myweb:handler/files@0.1.0" (instance $files
+/// A component that reads the granted file `big`, whose content goes where a function
+/// of this body makes room; in it, function 0 of the table reads the file.
+pub fn reads(realloc: &str) -> Core {
+    let room = format!(
+        r#"(import "myweb:handler/files@0.1.0" (instance $files
     (type $error0 (variant
       (case "not-granted") (case "not-found") (case "too-large") (case "unreadable")))
     (export "error" (type $error (eq $error0)))
@@ -93,39 +100,58 @@ pub fn takes_nothing() -> Vec<u8> {
     (type $read (result $bytes (error $error)))
     (export "read" (func (param "path" string) (result $read)))))
   (core module $room
+    (type $read (func (param i32 i32 i32)))
+    (table (export "table") 1 funcref)
     (memory (export "memory") 1)
     (data (i32.const 16) "big")
-    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (loop (br 0)) unreachable))
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) {realloc}))
   (core instance $room (instantiate $room))
   (core func $read (canon lower (func $files "read")
-    (memory (core memory $room "memory")) (realloc (core func $room "cabi_realloc"))))
-  (core module $m
-    (import "files" "read" (func $read (param i32 i32 i32)))
-    (memory (export "memory") 2)
-    (global $next (mut i32) (i32.const 65536))
-    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
-      (global.set $next (i32.add (global.get $next) (i32.const 256)))
-      (global.get $next))
-    (func (export "application") (param i32) (result i32)
-      (call $read (i32.const 16) (i32.const 3) (i32.const 64))
-      (i32.const 1024))
-    (func (export "post") (param i32)))
-  (core instance $i (instantiate $m
-    (with "files" (instance (export "read" (func $read))))))
-  {application})"#
+    (memory (core memory $room "memory")) (realloc (core func $room "cabi_realloc"))))"#
     );
-    wat::parse_str(text).expect("a component")
+    Core {
+        before: room,
+        imports: r#"(import "room" "table" (table 1 funcref))
+            (import "files" "read" (func $read (param i32 i32 i32)))"#,
+        with: r#"(with "files" (instance (export "read" (func $read))))
+            (with "room" (instance $room))"#,
+        more: "(elem (i32.const 0) func $read)".to_owned(),
+        application: "(call $read (i32.const 16) (i32.const 3) (i32.const 64))",
+        ..Core::default()
+    }
+}
+
+/// A component that makes a resource of its own and drops it: then a function of
+/// this body is called.
+pub fn drops(destructor: &str) -> Core {
+    let resource = format!(
+        r#"(core module $end (func (export "end") (param i32) {destructor}))
+  (core instance $end (instantiate $end))
+  (type $r (resource (rep i32) (dtor (core func $end "end"))))
+  (core func $new (canon resource.new $r))
+  (core func $drop (canon resource.drop $r))"#
+    );
+    Core {
+        before: resource,
+        imports: r#"(import "r" "new" (func $new (param i32) (result i32)))
+            (import "r" "drop" (func $drop (param i32)))"#,
+        with: r#"(with "r" (instance (export "new" (func $new)) (export "drop" (func $drop))))"#,
+        application: "(call $drop (call $new (i32.const 7)))",
+        ..Core::default()
+    }
 }
 
 impl Core {
     /// The component as text.
     fn text(&self) -> String {
-        let Core { more, memory, strings, realloc, application, post_return, component, answer } =
-            self;
+        let Core { more, memory, realloc, application, post_return, answer, .. } = self;
+        let Core { before, component, imports, with, strings, .. } = self;
         let lifted = APPLICATION.replace("{strings}", strings);
         format!(
             r#"(component {TYPES}
+  {before}
   (core module $m
+    {imports}
     (memory (export "memory") {memory})
     (global $next (mut i32) (i32.const 65536))
     (data (i32.const 1024) "{answer}")
@@ -137,7 +163,7 @@ impl Core {
       {application}
       (i32.const 1024))
     (func (export "post") (param i32) {post_return}))
-  (core instance $i (instantiate $m))
+  (core instance $i (instantiate $m {with}))
   {component}
   {lifted})"#
         )

@@ -1,6 +1,6 @@
 //! Rows A: CPU, memory, stack.
 
-use super::component::{Core, length, write};
+use super::component::{Core, drops, reads, length, write};
 use super::{Bad, Victim, server};
 use crate::support::{Server, root, run, test_guest};
 
@@ -131,6 +131,20 @@ fn a7_recursion_ends_in_a_trap() {
 }
 
 #[test]
+fn a7_what_the_server_calls_cannot_call_the_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("big"), "small").expect("a file");
+    let route = format!("grants = {{ files = {:?} }}", folder.path());
+    let again = "(call_indirect (type $read)
+        (i32.const 16) (i32.const 3) (i32.const 64) (i32.const 0))";
+    for (name, calls, status) in [("a7-calls", again, 500), ("a7-calls-nothing", "", 200)] {
+        let app = reads(&format!("{calls} (i32.const 4096)")).build(name);
+        let server = Bad { app: &app, at: "/bad", limits: "", route: &route }.start();
+        Victim::of(&server).beside(4, || assert_eq!(server.get("/bad").status, status, "{name}"));
+    }
+}
+
+#[test]
 fn a7_a_component_in_a_component_without_end_is_refused() {
     const HEAD: [u8; 8] = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
     // A section of kind 4 is a component, with its length.
@@ -172,10 +186,12 @@ fn a8_a_trap_anywhere_is_the_requests_own() {
             "a8-start",
             Core { more: "(func $s unreachable) (start $s)".to_owned(), ..Core::default() },
         ),
+        ("a8-destructor", drops("unreachable")),
     ] {
         let server = bad(name, &core);
         Victim::of(&server).beside(4, || assert_eq!(server.get("/bad").status, 500, "{name}"));
     }
+    assert_eq!(bad("a8-dropped", &drops("")).get("/bad").text(), "ok\n");
     let app = test_guest("misbehave");
     let server = Bad { app: &app, at: "/bad", limits: "", route: "reuse = 1000" }.start();
     Victim::of(&server).beside(1, || {

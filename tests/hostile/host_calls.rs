@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::component::{Core, takes_nothing, write};
+use super::component::{Core, reads, write};
 use super::{Bad, Victim, ask, server};
 use crate::support::{Client, Server, root, test_guest};
 
@@ -275,7 +275,7 @@ fn b14_values_that_are_none_are_refused() {
 fn a5_what_a_call_gives_is_its_tenants_memory() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("big"), vec![b'x'; 4 << 20]).expect("a file");
-    let app = write("a5-takes-nothing", &takes_nothing());
+    let app = reads("(loop (br 0)) unreachable").build("a5-takes-nothing");
     let route = format!("grants = {{ files = {:?} }}", folder.path());
     // There is room for one at the same time.
     let limits = "tenant-memory = \"8MiB\"";

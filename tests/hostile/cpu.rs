@@ -1,6 +1,6 @@
 //! Rows A: CPU, memory, stack.
 
-use super::component::{Core, drops, reads, length, write};
+use super::component::{Core, drops, length, reads, write};
 use super::{Bad, Victim, server};
 use crate::support::{Server, root, run, test_guest};
 

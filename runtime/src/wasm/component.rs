@@ -34,6 +34,10 @@ pub(crate) struct Component {
     pub(super) usual_reuse: u32,
 }
 
+/// What the server keeps of the streams and futures of an instance of 0.3, at most:
+/// a guest has `HANDLES` of them, of some 250 bytes each.
+const STREAMS: usize = 1 << 20;
+
 /// Requests that an instance of an interpreter serves: it costs 15 to 80 times
 /// as much as a request, and holds up others meanwhile. With 1,000, a Python app
 /// that is asked all the time answers 20 % fewer.
@@ -49,7 +53,8 @@ impl Component {
 
     /// What an instance takes of its tenant's memory beside its own, in bytes.
     pub(super) fn beside(&self) -> usize {
-        guest_stack(self.engine.kind)
+        let streams = if self.engine.kind.is_concurrent() { STREAMS } else { 0 };
+        guest_stack(self.engine.kind) + streams
     }
 
     /// A component of its code.

@@ -59,6 +59,8 @@ pub(crate) struct Running {
     buckets: Mutex<Buckets>,
     logged: Mutex<Flow>,
     debt: Debt,
+    /// What it owes for polls in turn that did not yield.
+    unyielding: Debt,
     since: Instant,
 }
 
@@ -72,6 +74,12 @@ const LOOKUPS: usize = 8;
 pub(crate) struct Permit {
     running: Arc<Running>,
     _memory: Option<Taken>,
+}
+
+impl Running {
+    fn is_deep(&self, debt: &Debt) -> bool {
+        !debt.is_none() && debt.is_deep(self.since.elapsed())
+    }
 }
 
 impl Tenant {
@@ -89,6 +97,7 @@ impl Tenant {
             buckets: Mutex::default(),
             logged: Mutex::default(),
             debt: Debt::default(),
+            unyielding: Debt::default(),
             since: Instant::now(),
         };
         Tenant {
@@ -145,6 +154,12 @@ impl Tenant {
         self.running.debt.add(used, self.running.since.elapsed());
     }
 
+    /// A guest of it did not yield for so long, in its turn where connections are
+    /// served.
+    pub(crate) fn did_not_yield(&self, used: Duration) {
+        self.running.unyielding.add(used, self.running.since.elapsed());
+    }
+
     /// The server itself worked for so long on an answer of it, where connections
     /// are served.
     pub(crate) fn charge(&self, spent: &Spent, used: Duration) {
@@ -156,8 +171,12 @@ impl Tenant {
 
     /// Whether its guests have kept those threads for longer than its share.
     pub(crate) fn is_in_debt(&self) -> bool {
-        let Running { debt, since, .. } = &*self.running;
-        !debt.is_none() && debt.is_deep(since.elapsed())
+        self.running.is_deep(&self.running.debt)
+    }
+
+    /// Whether its guests take turns that are none, since they do not end.
+    pub(crate) fn is_unyielding(&self) -> bool {
+        self.running.is_deep(&self.running.unyielding)
     }
 
     /// Counts a request against the rates.

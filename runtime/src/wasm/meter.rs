@@ -37,6 +37,9 @@ const SLICE_IN_TURN: Duration = Duration::from_millis(10);
 /// up everyone.
 const HELD_UP: Duration = Duration::from_micros(100);
 
+/// A poll that takes two ticks does not yield: in a host call, or in `memory.fill`.
+const UNYIELDING: Duration = Duration::from_millis(2);
+
 /// A guest whose polls are all `SHORT` may stay beyond its slice: it
 /// moves what its client sends or takes, and each change of threads would cost
 /// more than the poll. Of a tenant, as many may as there are threads, and of all
@@ -64,7 +67,8 @@ struct Metered<F> {
 enum Place {
     /// Where the connections are served, at any time: what it uses is its debt.
     Here,
-    /// There, too, but one after the other, and after everything that is ready.
+    /// There, too, but one after the other, and after everything that is ready: of
+    /// that, nobody owes what lasts a tick.
     InTurn,
     Background {
         _among: InBackground,
@@ -98,7 +102,10 @@ where
 {
     let running = tenant.running.clone();
     let crowded = running.in_background.load(Relaxed) >= background.threads;
-    let place = if crowded { First::Background } else { usual.place(tenant.is_in_debt()) };
+    let place = match crowded || tenant.is_unyielding() {
+        true => First::Background,
+        false => usual.place(tenant.is_in_debt()),
+    };
     let mut metered = Metered {
         guest: Box::pin(guest),
         used: Used::default(),
@@ -206,9 +213,9 @@ where
     type Output = Result<T, GuestError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // In the background only the thread's own time says what was used.
-        let in_background = matches!(self.place, Place::Background { .. });
-        let by_wall = !in_background && !self.used.is_in_doubt;
+        // In the background only the thread's own time says what was used; in turn it
+        // tells who does not yield from what stood still.
+        let by_wall = matches!(self.place, Place::Here) && !self.used.is_in_doubt;
         let polled = if by_wall { self.poll_by_wall(cx) } else { self.poll_by_thread(cx) };
         self.request.spent.set_cpu(self.used.all);
         match polled {
@@ -273,10 +280,13 @@ impl<F> Metered<F> {
         }
     }
 
-    /// A poll that held up others for longer than `most` is a debt.
+    /// A poll that held up others for longer than `most` is a debt; in turn, one that
+    /// did not yield is one of its own kind.
     fn owe(&self, used: Duration, most: Duration) {
-        if used > most && matches!(self.place, Place::Here) {
-            self.tenant.owes(used);
+        match self.place {
+            Place::Here if used > most => self.tenant.owes(used),
+            Place::InTurn if used > UNYIELDING => self.tenant.did_not_yield(used),
+            _ => {}
         }
     }
 }

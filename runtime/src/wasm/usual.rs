@@ -28,7 +28,7 @@ pub(super) struct Usual(AtomicU64);
 
 impl Usual {
     /// Where the next request begins, of a tenant that has used more than its share
-    /// here, or not.
+    /// at any time, or not.
     pub(super) fn place(&self, in_debt: bool) -> First {
         let usual = Duration::from_nanos(self.0.load(Relaxed));
         match (usual > MODERATE, usual > NOTICED || in_debt) {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_requests_begin_here_longer_ones_in_turn_and_long_ones_in_the_background() {
+    fn what_usually_takes_a_part_of_a_tick_is_done_in_turn() {
         for (us, without_debt, in_debt) in [
             (20, First::Here, First::InTurn),
             (200, First::InTurn, First::InTurn),
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn one_long_request_among_eight_is_enough() {
+    fn one_long_request_among_eight_takes_the_turns() {
         let usual = Usual::default();
         for _ in 0..10 {
             (0..7).for_each(|_| usual.note(Duration::from_micros(20)));

@@ -48,6 +48,9 @@ async function bundled() {
 
 /** What esbuild says, with what it means here. */
 function mended(text) {
+  if (text.startsWith("Top-level await")) {
+    return "`await` at the top level of a module is not in this engine; await within the handler, or build with --engine starlingmonkey";
+  }
   const missing = /^Could not resolve "(.+?)"/.exec(text);
   if (!missing) return text;
   const name = missing[1];

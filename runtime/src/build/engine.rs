@@ -40,6 +40,7 @@ impl Engine {
             Engine::QuickJs => &[
                 "esbuild@0.28.2",
                 "componentize-qjs@0.4.5",
+                "@noble/hashes@2.4.0",
                 "core-js-pure@3.51.0",
                 "promise-polyfill@8.3.0",
                 "web-streams-polyfill@4.3.0",
@@ -91,7 +92,7 @@ macro_rules! adapter {
 static STARLINGMONKEY: [(&str, &str); 4] =
     adapter!["build.mjs", "entry.js", "guard.js", "starlingmonkey/engine.mjs"];
 
-static QUICKJS: [(&str, &str); 21] = adapter![
+static QUICKJS: [(&str, &str); 22] = adapter![
     "build.mjs",
     "entry.js",
     "guard.js",
@@ -110,6 +111,7 @@ static QUICKJS: [(&str, &str); 21] = adapter![
     "quickjs/request.js",
     "quickjs/response.js",
     "quickjs/streams.js",
+    "quickjs/subtle.js",
     "quickjs/text.js",
     "quickjs/timers.js",
     "quickjs/url.js"

@@ -15,6 +15,8 @@ export async function make(source, job) {
 
 /** What a module failed with, and where, of the lines that the tool says. */
 export function told(lines) {
-  const steps = /^:? *(Failed to [^:]+: )+(Error: (?=\w*Error: ))?/;
-  return lines.map((line) => line.replace(steps, "")).filter((line) => line && !/^\s+at .*\/adapter\/|\(native\)/.test(line));
+  const steps = /^:? *(Failed to [^:]+: )+/;
+  const own = lines.map((line) => line.replace(steps, "")).filter((line) => line && !/^\s+at .*(\/adapter\/|\(native\))/.test(line));
+  // Without a place it is the adapter that says so.
+  return own.length > 1 ? own : own.map((line) => line.replace(/^Error: /, ""));
 }

@@ -8,6 +8,7 @@ import "./events.js";
 import "./url.js";
 import "./streams.js";
 import "./blob.js";
+import "./subtle.js";
 import "./form.js";
 import "./headers.js";
 import "./request.js";

@@ -20,6 +20,13 @@ Promise.try ??= function (call, ...rest) {
   return new this((resolve) => resolve(call(...rest)));
 };
 Object.defineProperty(Promise.prototype, Symbol.toStringTag, { value: "Promise", configurable: true });
+// The engine's own returns one of its own promises.
+Array.fromAsync = async function fromAsync(items, map, self) {
+  const all = [];
+  const each = items[Symbol.asyncIterator] || items[Symbol.iterator] ? items : Array.from(items);
+  for await (const item of each) all.push(map ? await map.call(self, item, all.length) : item);
+  return all;
+};
 
 globalThis.Promise = Promise;
 globalThis.queueMicrotask = (job) => void jobs.push(job);

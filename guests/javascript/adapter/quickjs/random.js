@@ -6,18 +6,23 @@ import random from "wasi:random/random@0.2.12";
 const MOST = 65536;
 
 function bytes(length) {
-  return Uint8Array.from(random.getRandomBytes(length));
+  return random.getRandomBytes(length);
 }
 
-/** The state of `Math.random`: xorshift128, seeded at the first call of an instance. */
+/** The state of `Math.random`: xorshift128, seeded at its first call. */
 let state;
 
 Math.random = function random() {
-  state ??= new Uint32Array(bytes(16).buffer);
+  state ??= new Uint32Array(bytes(16).slice().buffer);
   // All zero would stay so.
   if (!(state[0] | state[1] | state[2] | state[3])) state[0] = 1;
   return (step() * 2 ** 21 + (step() >>> 11)) / 2 ** 53;
 };
+
+/** At the end of the build: what was random there is not so in an instance. */
+export function forget() {
+  state = undefined;
+}
 
 function step() {
   let mixed = state[3];

@@ -16,6 +16,9 @@ export async function promises(same) {
   same("later", await import("./later.js").then((later) => later.value()), "later");
   const order = await new Promise((done) => {
     const calls = [];
+    setTimeout(() => {
+      throw new Error("a timer's own");
+    }, 0);
     setTimeout(() => calls.push("second"), 5);
     setTimeout(() => done(calls), 9);
     setTimeout(() => calls.push("first"), 0);

@@ -45,7 +45,12 @@ export function next() {
   if (timer.every === null) waiting.delete(number);
   // No more than one turn of other code for an interval of nothing.
   else timer.at = performance.now() + timer.every;
-  timer.call(...timer.rest);
+  try {
+    timer.call(...timer.rest);
+  } catch (error) {
+    // Nobody waits for it; the request goes on.
+    console.error(error);
+  }
   return true;
 }
 

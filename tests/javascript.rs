@@ -7,10 +7,25 @@ use serde_json::{Value, json};
 
 use crate::support::origin::Origin;
 use crate::support::scripts::{build, component, serving};
-use crate::support::{Answer, Server, root};
+use crate::support::{Answer, Server, root, run};
 
-fn plain() -> Option<Arc<Server>> {
-    serving(&["javascript/app.js"], "javascript")
+/// What runs them; all is the same in each but where it is said.
+const ENGINES: [&str; 2] = ["starlingmonkey", "quickjs"];
+
+/// The component of `FOLDER/app.js`.
+fn built(folder: &str, engine: &str) -> Option<String> {
+    component(&[&format!("{folder}/app.js"), "--engine", engine], &format!("{folder}-{engine}"))
+}
+
+/// A server of it, which tests share.
+fn served(folder: &str, engine: &str) -> Option<Arc<Server>> {
+    let app = format!("{folder}/app.js");
+    serving(&[&app, "--engine", engine], &format!("{folder}-{engine}"))
+}
+
+/// The servers of it in each engine.
+fn in_each(folder: &str) -> impl Iterator<Item = Arc<Server>> {
+    ENGINES.into_iter().filter_map(move |engine| served(folder, engine))
 }
 
 fn read(answer: &Answer) -> Value {
@@ -19,7 +34,10 @@ fn read(answer: &Answer) -> Value {
 
 #[test]
 fn a_handler_sees_the_request_and_answers_in_any_form() {
-    let Some(server) = plain() else { return };
+    in_each("javascript").for_each(|server| sees_and_answers(&server));
+}
+
+fn sees_and_answers(server: &Server) {
     assert_eq!(server.get("/").text(), "home\n");
     let answer = server.request("POST", "/env?q=%20", "X-Twice: 1\r\nX-Twice: 2\r\n", b"ab");
     let env = read(&answer);
@@ -40,7 +58,10 @@ fn a_handler_sees_the_request_and_answers_in_any_form() {
 
 #[test]
 fn every_fault_has_its_status_and_the_next_request_is_served() {
-    let Some(server) = plain() else { return };
+    in_each("javascript").for_each(|server| survives_faults(&server));
+}
+
+fn survives_faults(server: &Server) {
     for (way, status) in [
         ("throws", 500),
         ("rejects", 500),
@@ -64,21 +85,23 @@ fn every_fault_has_its_status_and_the_next_request_is_served() {
 
 #[test]
 fn instances_are_reused_and_fresh_ones_differ_in_their_random_numbers() {
-    let Some(path) = component(&["javascript/app.js"], "javascript") else { return };
-    let server = plain().expect("it is built");
-    let count = || server.get("/count").text().parse::<u32>().expect("a number");
-    assert!(count() < count());
-    let fresh = Server::start(&["--app", &path, "--reuse", "1"]);
-    assert_eq!((fresh.get("/count").text(), fresh.get("/count").text()), ("2", "2"));
-    let (first, second) = (read(&fresh.get("/random")), read(&fresh.get("/random")));
-    for place in 0..3 {
-        assert_ne!(first[place], second[place]);
+    for engine in ENGINES {
+        let Some(path) = built("javascript", engine) else { return };
+        let server = served("javascript", engine).expect("it is built");
+        let count = || server.get("/count").text().parse::<u32>().expect("a number");
+        assert!(count() < count());
+        let fresh = Server::start(&["--app", &path, "--reuse", "1"]);
+        assert_eq!((fresh.get("/count").text(), fresh.get("/count").text()), ("2", "2"));
+        let (first, second) = (read(&fresh.get("/random")), read(&fresh.get("/random")));
+        for place in 0..3 {
+            assert_ne!(first[place], second[place], "{engine}");
+        }
     }
 }
 
 #[test]
 fn fetch_reaches_the_origins_that_are_granted_and_no_other() {
-    let Some(path) = component(&["javascript/app.js"], "javascript") else { return };
+    let Some(path) = built("javascript", "starlingmonkey") else { return };
     let origin = Origin::saying("HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nhello");
     let server = Server::start(&["--app", &path, "--outbound", &origin.grant()]);
     let from = |authority: &str| server.get(&format!("/fetch?from=http://{authority}/"));
@@ -89,8 +112,34 @@ fn fetch_reaches_the_origins_that_are_granted_and_no_other() {
 }
 
 #[test]
+fn quickjs_says_what_it_lacks_and_how_to_have_it() {
+    let Some(path) = built("javascript", "quickjs") else { return };
+    let server = Server::start(&["--app", &path]);
+    assert_eq!(server.get("/fetch?from=http://a.example/").status, 500);
+    server.wait_for_log("no fetch in QuickJS; build the app with --engine starlingmonkey");
+}
+
+#[test]
+fn the_webs_apis_of_quickjs_are_those_of_browsers() {
+    let Some(server) = served("web", "quickjs") else { return };
+    assert_eq!(server.get("/").text(), "");
+}
+
+#[test]
+fn a_promise_that_nothing_settles_is_an_error_and_the_next_request_is_served() {
+    let Some(server) = served("web", "quickjs") else { return };
+    let mut client = server.connect();
+    assert_eq!(client.get("/never").status, 500);
+    assert_eq!(client.get("/").text(), "");
+    server.wait_for_log("a promise that nothing will settle");
+}
+
+#[test]
 fn hono_answers_as_it_does_elsewhere() {
-    let Some(server) = serving(&["hono/app.js"], "hono") else { return };
+    in_each("hono").for_each(|server| answers_in_hono(&server));
+}
+
+fn answers_in_hono(server: &Server) {
     assert_eq!(server.get("/").text(), "home");
     assert_eq!(read(&server.get("/item/3")), json!({ "number": 3 }));
     let shared = server.request("GET", "/cors/it", "Origin: https://a.example\r\n", b"");
@@ -121,42 +170,68 @@ fn hono_answers_as_it_does_elsewhere() {
 
 #[test]
 fn what_is_wrong_with_a_module_is_told_with_its_file_and_line() {
-    if component(&["javascript/app.js"], "javascript").is_none() {
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder");
-    for (text, parts) in [
-        ("const a = 1;\nconst b = ;\n", &["app.js:2:11: Unexpected \";\"", "const b = ;"][..]),
-        (
-            "const a = 1;\nconst b = Math.random();\nexport const application = () => b;\n",
-            &["Math.random() cannot be called at the top level", "app.js:2:"],
-        ),
-        ("import \"nosuch\";\n", &["app.js:1:8: the package \"nosuch\" is not there"]),
-        ("import \"node:fs\";\n", &["\"node:fs\" is a module of Node.js, which a sandbox has not"]),
-        ("export const other = 1;\n", &["the module exports other; a handler exports"]),
-        ("null.x;\nexport const application = () => 1;\n", &["TypeError", "app.js:1:"]),
-    ] {
-        let said = refused(folder.path(), text);
-        for part in parts {
-            assert!(said.contains(part), "{part}: {said}");
+    for engine in ENGINES {
+        if built("javascript", engine).is_none() {
+            return;
+        }
+        for (text, parts) in [
+            ("const a = 1;\nconst b = ;\n", &["app.js:2:11: Unexpected \";\"", "const b = ;"][..]),
+            (
+                "const a = 1;\nconst b = Math.random();\nexport const application = () => b;\n",
+                &["Math.random() cannot be called at the top level", "app.js:2:"],
+            ),
+            ("import \"nosuch\";\n", &["app.js:1:8: the package \"nosuch\" is not there"]),
+            (
+                "import \"node:fs\";\n",
+                &["\"node:fs\" is a module of Node.js, which a sandbox has not"],
+            ),
+            ("export const other = 1;\n", &["app.js: the module exports other; a handler exports"]),
+            ("null.x;\nexport const application = () => 1;\n", &["Error: ", "null", "app.js:1:"]),
+        ] {
+            let said = refused(folder.path(), engine, text);
+            for part in parts {
+                assert!(said.contains(part), "{engine}: {part}: {said}");
+            }
         }
     }
+    let waits = "await null;\nexport const application = () => 1;\n";
+    let said = refused(folder.path(), "quickjs", waits);
+    assert!(said.contains("app.js:1:1: `await` at the top level"), "{said}");
 }
 
 /// What is said of a module of this text.
-fn refused(folder: &Path, text: &str) -> String {
+fn refused(folder: &Path, engine: &str, text: &str) -> String {
     std::fs::write(folder.join("app.js"), text).expect("a file");
-    let (code, said) = build(folder, &["app.js", "-o", "out.wasm"]);
+    let (code, said) = build(folder, &["app.js", "--engine", engine, "-o", "out.wasm"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(!folder.join("out.wasm").exists());
     said
 }
 
 #[test]
+fn an_unknown_engine_is_told_those_that_there_are() {
+    for arguments in
+        [&["build", "app.js", "--engine", "v8"][..], &["--app", "app.js", "--engine", "v8"]]
+    {
+        let (code, said) = run(&root(), arguments);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(
+            said.contains("no engine is named \"v8\": write starlingmonkey or quickjs"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn the_shown_guests_answer() {
+    ENGINES.into_iter().for_each(shows_guests);
+}
+
+fn shows_guests(engine: &str) {
     let guest = |name: &str| {
-        let app = root().join("guests/javascript").join(name).join("app.js");
-        component(&[&app.display().to_string()], &format!("javascript-{name}"))
+        let app = root().join("guests/javascript").join(name).join("app.js").display().to_string();
+        component(&[&app, "--engine", engine], &format!("shown-{name}-{engine}"))
     };
     let (Some(hello), Some(picture), Some(book)) =
         (guest("say_hello"), guest("show_pic"), guest("guestbook"))

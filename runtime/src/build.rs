@@ -3,6 +3,7 @@
 
 mod command;
 mod digest;
+mod engine;
 mod javascript;
 mod lock;
 mod marks;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::error::explain;
 use crate::state::{self, State};
 use digest::Digest;
+pub use engine::Engine;
 pub(crate) use marks::is_of_scripts;
 
 /// What to build a component from.
@@ -43,8 +45,8 @@ pub enum Kind {
     /// Python, ASGI 3.
     Asgi,
     /// A module of JavaScript that exports `application`, or a default with
-    /// `fetch`.
-    JavaScript,
+    /// `fetch`; and what runs it.
+    JavaScript(Engine),
 }
 
 impl Recipe {
@@ -74,12 +76,13 @@ impl Recipe {
     }
 
     /// A file of JavaScript or TypeScript.
-    pub fn javascript(file: &Path) -> Recipe {
+    pub fn javascript(file: &Path, engine: Engine) -> Recipe {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new(".")).to_owned();
         let module = file.file_name().map(|name| name.to_string_lossy().into_owned());
         let module = module.unwrap_or_default();
-        Recipe { kind: Kind::JavaScript, folder, module, name: String::new(), warm: Vec::new() }
+        let kind = Kind::JavaScript(engine);
+        Recipe { kind, folder, module, name: String::new(), warm: Vec::new() }
     }
 
     /// Whether a file is JavaScript or TypeScript by its name.
@@ -99,7 +102,7 @@ impl Recipe {
         match self.kind {
             Kind::Wsgi => "--wsgi",
             Kind::Asgi => "--asgi",
-            Kind::JavaScript => "--app",
+            Kind::JavaScript(_) => "--app",
         }
     }
 
@@ -126,7 +129,9 @@ impl Recipe {
         let work = place.work()?;
         let made = match self.kind {
             Kind::Wsgi | Kind::Asgi => python::build(self, &files, &place, &work.path)?,
-            Kind::JavaScript => javascript::build(self, &files, &place, &work.path)?,
+            Kind::JavaScript(engine) => {
+                javascript::build(self, engine, &files, &place, &work.path)?
+            }
         };
         let bytes = fs::read(&made).map_err(|error| wrong(&made, &error))?;
         write_whole(&built, &marks::marked(bytes, self.kind))?;
@@ -139,7 +144,7 @@ impl Recipe {
         let mut add = |part: &[u8]| digest.add(part);
         let (of_tools, of_adapter, world) = match self.kind {
             Kind::Wsgi | Kind::Asgi => (python::TOOLS, python::adapter(), &python::WIT[..]),
-            Kind::JavaScript => (javascript::TOOLS, javascript::adapter(), &[CONTRACT][..]),
+            Kind::JavaScript(engine) => (engine.tools(), engine.adapter(), engine.world().1),
         };
         add(env!("CARGO_PKG_VERSION").as_bytes());
         add(format!("{self}").as_bytes());
@@ -170,7 +175,7 @@ impl Display for Recipe {
         }
         match self.kind {
             Kind::Wsgi | Kind::Asgi => write!(f, "{}:{}", self.module, self.name),
-            Kind::JavaScript => write!(f, "{}", self.module),
+            Kind::JavaScript(_) => write!(f, "{}", self.module),
         }
     }
 }

@@ -10,7 +10,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
 use build::Build;
 
-use crate::build::{Kind, Recipe};
+use crate::build::{Engine, Kind, Recipe};
 use crate::config::{Config, DEFAULT_ADDRESS, Mount, Overrides, Source, TlsSource, bucket_name};
 use crate::limits::Limits;
 use crate::limits::keys::KEYS;
@@ -77,6 +77,10 @@ struct Serve {
     /// Serve a component at PREFIX and below, by default at /. Repeatable.
     #[arg(long = "app", value_name = "[PREFIX=]FILE", value_parser = mount)]
     apps: Vec<Mount>,
+    /// Run the apps in JavaScript with this engine: starlingmonkey, which is fast and
+    /// complete, or quickjs, which is small
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = Engine::named)]
+    engine: Engine,
     /// Build a Python app of WSGI as a component, and serve it at PREFIX. Repeatable.
     #[arg(long, value_name = "[PREFIX=][FOLDER/]MODULE:APP")]
     wsgi: Vec<String>,
@@ -295,8 +299,9 @@ impl Serve {
     /// components: they are taken out of the apps.
     fn recipes(&mut self) -> Result<Vec<(String, Recipe)>, String> {
         let scripts = self.apps.extract_if(.., |mount| Recipe::is_javascript(&mount.path));
-        let mut recipes: Vec<(String, Recipe)> =
-            scripts.map(|Mount { prefix, path }| (prefix, Recipe::javascript(&path))).collect();
+        let mut recipes: Vec<(String, Recipe)> = scripts
+            .map(|Mount { prefix, path }| (prefix, Recipe::javascript(&path, self.engine)))
+            .collect();
         for (kind, texts) in [(Kind::Wsgi, &self.wsgi), (Kind::Asgi, &self.asgi)] {
             for text in texts {
                 let Mount { prefix, path } = mount(text)?;

@@ -1,14 +1,14 @@
-// Run by node in the folder of the tools: bundles an app with esbuild, and makes it a component with componentize-js.
+// Run by node in a folder beside the tools: bundles an app with esbuild, and makes it a component with its engine.
 // Arguments: a file of JSON with all paths. What went wrong is written to `report`, as { sentence }.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { builtinModules, SourceMap } from "node:module";
 import { relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { componentize } from "@bytecodealliance/componentize-js";
 import esbuild from "esbuild";
 
 const job = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const { bundling, make, PLACE, told } = await import(`./${job.engine}/engine.mjs`);
 
 function fail(sentence) {
   writeFileSync(job.report, JSON.stringify({ sentence }));
@@ -18,7 +18,7 @@ function fail(sentence) {
 async function bundled() {
   try {
     return await esbuild.build({
-      entryPoints: [`${job.adapter}/entry.js`],
+      entryPoints: [`${job.adapter}/${job.entry}`],
       alias: { "myweb:app": job.app },
       bundle: true,
       write: false,
@@ -28,12 +28,13 @@ async function bundled() {
       mainFields: ["module", "main"],
       conditions: ["worker", "workerd", "import"],
       target: "es2022",
-      external: ["myweb:handler/*"],
+      external: ["myweb:handler/*", "wasi:*"],
       nodePaths: job.packages ? [job.packages] : [],
       absWorkingDir: job.folder,
       sourcemap: "external",
       metafile: true,
       logLevel: "silent",
+      ...bundling,
     });
   } catch (error) {
     const told = (error.errors ?? []).map(({ text, location, notes }) => {
@@ -47,6 +48,9 @@ async function bundled() {
 
 /** What esbuild says, with what it means here. */
 function mended(text) {
+  if (text.startsWith("Top-level await")) {
+    return "`await` at the top level of a module is not in this engine; await within the handler, or build with --engine starlingmonkey";
+  }
   const missing = /^Could not resolve "(.+?)"/.exec(text);
   if (!missing) return text;
   const name = missing[1];
@@ -59,7 +63,7 @@ function mended(text) {
 const { metafile, outputFiles } = await bundled();
 for (const input of Object.keys(metafile.inputs)) {
   const path = resolve(job.folder, input);
-  const known = [job.folder, job.work].some((folder) => path.startsWith(`${folder}/`)) || path.includes("/node_modules/");
+  const known = [job.folder, job.adapter].some((folder) => path.startsWith(`${folder}/`)) || path.includes("/node_modules/");
   // What is built is kept by the content of the folder.
   if (!known) fail(`${relative(job.folder, path)} is outside of the app's folder; move it there`);
 }
@@ -68,7 +72,7 @@ const source = outputFiles.find((file) => file.path.endsWith(".js")).text;
 
 /** Places of the bundle, as places of the app's own files. */
 function placed(text) {
-  return text.replace(/bundle\.js:(\d+):(\d+)/g, (whole, line, column) => {
+  return text.replace(PLACE, (whole, line, column) => {
     const entry = map.findEntry(Number(line) - 1, Number(column) - 1);
     if (!entry.originalSource) return whole;
     const file = new URL(entry.originalSource, pathToFileURL(`${job.work}/`));
@@ -77,19 +81,9 @@ function placed(text) {
 }
 
 try {
-  const { component } = await componentize(source, {
-    witPath: job.wit,
-    worldName: "application",
-    sourceName: "bundle.js",
-  });
-  writeFileSync(job.output, component);
+  writeFileSync(job.output, await make(source, job));
 } catch (error) {
-  const lines = placed(String(error.message ?? error)).split("\n");
-  const own = lines.findIndex((line) => line.includes("while evaluating top-level"));
-  const shown = lines
-    .slice(own < 0 ? 0 : own + 1)
-    .filter((line) => line && !/^(Additionally|Promise rejected|Stack:|\s+at )|@\S*\/adapter\//.test(line))
-    .map((line) => line.replace(/^\S*\/adapter\/\S+ Error: /, ""));
+  const shown = told(placed(String(error.message ?? error)).split("\n"));
   const places = shown.slice(1, 12).map((line) => `\n${line}`);
   fail(places.length > 0 ? `the module failed while it was evaluated\n${shown[0]}${places.join("")}` : shown[0]);
 }

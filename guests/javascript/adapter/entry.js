@@ -26,11 +26,16 @@ export async function application(env) {
   try {
     return await answer(env);
   } catch (error) {
-    const frames = (error?.stack ?? "").trim().split("\n").slice(0, FRAMES);
-    console.error([error, ...frames].join("\n"));
-    const text = encoder.encode(`internal error, reference ${env.requestId}\n`);
-    return [500, [["content-type", encoder.encode("text/plain; charset=utf-8")]], { tag: "bytes", val: text }];
+    return failed(env, error);
   }
+}
+
+/** The answer where there is none: the cause is the log's alone. */
+export function failed(env, error) {
+  const frames = (error?.stack ?? "").trim().split("\n").slice(0, FRAMES);
+  console.error([error, ...frames].join("\n"));
+  const text = encoder.encode(`internal error, reference ${env.requestId}\n`);
+  return [500, [["content-type", encoder.encode("text/plain; charset=utf-8")]], { tag: "bytes", val: text }];
 }
 
 async function callApplication(env) {

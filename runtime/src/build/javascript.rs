@@ -1,5 +1,5 @@
-//! JavaScript: bundled by esbuild, made a component by componentize-js. A script
-//! of node does it; what is here finds the tools and the packages.
+//! JavaScript: bundled by esbuild, made a component by the tool of its engine. A
+//! script of node does it; what is here finds the tools and the packages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,34 +11,21 @@ use super::command::run;
 use super::digest::Digest;
 use super::stage::{self, Source};
 use super::tools::{self, MEND, NETWORK, last_words, on_path};
-use super::{CONTRACT, Place, Recipe, wrong};
+use super::{Engine, Place, Recipe, wrong};
 
-/// What is installed from npm.
-pub(super) const TOOLS: &[&str] = &["esbuild@0.28.2", "@bytecodealliance/componentize-js@0.23.0"];
 /// Where packages are named, and their versions pinned.
 const NAMED: [&str; 2] = ["package.json", "package-lock.json"];
 /// Scripts of packages are not run: they are code of others.
 const INSTALL: [&str; 5] =
     ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
 
-/// The adapter's files, by their names in its folder.
-pub(super) fn adapter() -> &'static [(&'static str, &'static str)] {
-    &ADAPTER
-}
-
-/// What node runs.
-const SCRIPT: (&str, &str) =
-    ("build.mjs", include_str!("../../../guests/javascript/adapter/build.mjs"));
-
-static ADAPTER: [(&str, &str); 3] = [
-    SCRIPT,
-    ("entry.js", include_str!("../../../guests/javascript/adapter/entry.js")),
-    ("guard.js", include_str!("../../../guests/javascript/adapter/guard.js")),
-];
+/// What node runs, of the adapter.
+const SCRIPT: &str = "build.mjs";
 
 /// Builds in an empty folder; the component's file.
 pub(super) fn build(
     recipe: &Recipe,
+    engine: Engine,
     files: &[Source],
     place: &Place,
     work: &Path,
@@ -49,21 +36,24 @@ pub(super) fn build(
     if !app.is_file() {
         return Err(recipe.wrong("no such file; check the path"));
     }
-    let tools = tools::managed(place.root.join("tools/javascript"), TOOLS, install)?;
+    let tools = place.root.join("tools").join(engine.to_string());
+    let tools = tools::managed(tools, engine.tools(), |into| install(engine, into))?;
     let packages = packages(recipe, &folder, files, place)?;
     tracing::info!("building {recipe}");
     let inside = |name: &str| work.join(name);
-    stage::write(&ADAPTER, &inside("adapter"))?;
-    stage::write(&[CONTRACT], &inside("wit"))?;
+    // Beside the tools and packages that it imports.
+    let adapter = tools.join("adapter");
+    stage::write(engine.adapter(), &adapter)?;
+    let (world, wit) = engine.world();
+    stage::write(wit, &inside("wit"))?;
     let (built, report) = (inside("app.wasm"), inside("report.json"));
     let job = json!({
-        "adapter": inside("adapter"), "wit": inside("wit"), "work": work,
+        "engine": engine.to_string(), "adapter": adapter, "entry": engine.entry(),
+        "wit": inside("wit"), "world": world, "work": work,
         "folder": folder, "app": app, "packages": packages, "output": built, "report": report,
     });
     stage::write(&[("job.json", &job.to_string())], work)?;
-    // Beside the tools that it imports.
-    stage::write(&[SCRIPT], &tools)?;
-    let ended = run(Command::new(node).arg(tools.join(SCRIPT.0)).arg(inside("job.json")))?;
+    let ended = run(Command::new(node).arg(adapter.join(SCRIPT)).arg(inside("job.json")))?;
     if ended.ok && built.is_file() {
         return Ok(built);
     }
@@ -78,11 +68,11 @@ fn program(name: &str) -> Result<PathBuf, String> {
     on_path(name).ok_or_else(|| format!("{name} is not on PATH: {mend}"))
 }
 
-fn install(folder: &Path) -> Result<(), String> {
+fn install(engine: Engine, folder: &Path) -> Result<(), String> {
     let npm = program("npm")?;
-    tracing::info!("installing {} in {}", TOOLS.join(" and "), folder.display());
+    tracing::info!("installing {} in {}", engine.tools().join(", "), folder.display());
     stage::write(&[("package.json", "{ \"private\": true }\n")], folder)?;
-    let ended = run(Command::new(npm).args(INSTALL).args(TOOLS).current_dir(folder))?;
+    let ended = run(Command::new(npm).args(INSTALL).args(engine.tools()).current_dir(folder))?;
     if ended.ok {
         return Ok(());
     }

@@ -12,7 +12,7 @@ const JAVASCRIPT: &[u8] = b"\0\x17\x0cmyweb:sourcejavascript";
 pub(super) fn marked(mut component: Vec<u8>, kind: Kind) -> Vec<u8> {
     component.extend(match kind {
         Kind::Wsgi | Kind::Asgi => PYTHON,
-        Kind::JavaScript => JAVASCRIPT,
+        Kind::JavaScript(_) => JAVASCRIPT,
     });
     component
 }
@@ -24,6 +24,7 @@ pub(crate) fn is_of_scripts(component: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Engine;
     use super::*;
     use wasmparser::{Parser, Payload};
 
@@ -31,7 +32,7 @@ mod tests {
     fn a_mark_is_a_section_of_its_own() {
         let plain = wat::parse_str("(component)").unwrap();
         assert!(!is_of_scripts(&plain));
-        for kind in [Kind::Wsgi, Kind::JavaScript] {
+        for kind in [Kind::Wsgi, Kind::JavaScript(Engine::QuickJs)] {
             let marked = marked(plain.clone(), kind);
             assert!(is_of_scripts(&marked));
             let sections = Parser::new(0).parse_all(&marked).filter_map(Result::ok);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Invocation;
-use crate::build::{Kind, Recipe};
+use crate::build::{Engine, Kind, Recipe};
 
 #[derive(Debug, Args)]
 pub(super) struct Build {
@@ -19,6 +19,11 @@ pub(super) struct Build {
     /// The same of ASGI.
     #[arg(long, value_name = "[FOLDER/]MODULE:APP", conflicts_with = "file")]
     asgi: Option<String>,
+    /// Run JavaScript with this engine: starlingmonkey, which is fast and complete,
+    /// or quickjs, which is small
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = Engine::named,
+          conflicts_with_all = ["wsgi", "asgi"])]
+    engine: Engine,
     /// Write the component to FILE [default: the module's name with .wasm]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -35,7 +40,9 @@ pub(super) struct Build {
 impl Build {
     pub(super) fn invocation(self) -> Result<Invocation, String> {
         let recipe = match (self.file, self.wsgi, self.asgi) {
-            (Some(file), ..) if Recipe::is_javascript(&file) => Recipe::javascript(&file),
+            (Some(file), ..) if Recipe::is_javascript(&file) => {
+                Recipe::javascript(&file, self.engine)
+            }
             (Some(file), ..) => {
                 let file = file.display();
                 return Err(format!(

@@ -1,0 +1,17 @@
+// What the component exports for QuickJS: the same as for the other engine, called to its end.
+
+import "./globals.js";
+import { application as answer, failed } from "../entry.js";
+import { settle } from "./promise.js";
+import { forget } from "./random.js";
+
+// The app and all packages are evaluated, some of which took random numbers.
+forget();
+
+export function application(env) {
+  try {
+    return settle(answer(env));
+  } catch (error) {
+    return failed(env, error);
+  }
+}

@@ -1,0 +1,51 @@
+// Response.
+
+import { Body } from "./body.js";
+
+/** Statuses that are sent without a body. */
+const BODILESS = [204, 205, 304];
+
+globalThis.Response = class Response extends Body {
+  type = "default";
+  url = "";
+  redirected = false;
+
+  constructor(body = null, init = {}) {
+    super();
+    this.status = init.status === undefined ? 200 : Number(init.status);
+    if (!(this.status >= 200 && this.status <= 599)) throw new RangeError(`${init.status} is no status from 200 to 599`);
+    this.statusText = String(init.statusText ?? "");
+    this.headers = new Headers(init.headers);
+    if (body !== null && body !== undefined && BODILESS.includes(this.status)) {
+      throw new TypeError(`a response of status ${this.status} has no body`);
+    }
+    const type = Body.set(this, body);
+    if (type && !this.headers.has("content-type")) this.headers.set("content-type", type);
+  }
+
+  static json(value, init = {}) {
+    const headers = new Headers(init.headers);
+    if (!headers.has("content-type")) headers.set("content-type", "application/json");
+    return new Response(JSON.stringify(value), { ...init, headers });
+  }
+
+  static redirect(url, status = 302) {
+    return new Response(null, { status, headers: { location: String(url) } });
+  }
+
+  static error() {
+    const made = new Response();
+    return Object.assign(made, { type: "error", status: 0 });
+  }
+
+  get ok() {
+    return this.status >= 200 && this.status <= 299;
+  }
+
+  clone() {
+    const { status, statusText, headers } = this;
+    const made = new Response(null, { status, statusText, headers });
+    Body.copy(this, made);
+    return made;
+  }
+};

@@ -131,7 +131,7 @@ struct Serve {
     tls: Option<TlsSource>,
     /// Let an instance serve N requests, one after the other. 1 is a fresh
     /// instance for every request, the default, but for apps in Python and
-    /// JavaScript (1000); more is faster, and isolates requests of the same app
+    /// JavaScript (10000); more is faster, and isolates requests of the same app
     /// less.
     #[arg(long, value_name = "N", env = "MYWEB_REUSE",
           value_parser = clap::value_parser!(u32).range(1..))]

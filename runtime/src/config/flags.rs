@@ -48,7 +48,7 @@ pub struct Config {
     /// The buckets of key-value data that the apps may open.
     pub keyvalue: Vec<String>,
     /// Requests that one instance serves, one after the other; 1 is fresh. If
-    /// left out, 1, and 1000 for apps in Python and JavaScript.
+    /// left out, 1, and 10000 for apps in Python and JavaScript.
     pub reuse: Option<u32>,
     /// Whether changed components are loaded while serving.
     pub watch: bool,

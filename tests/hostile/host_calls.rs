@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::component::{Core, reads, write};
+use super::component::{Core, reads};
 use super::{Bad, Victim, ask, server};
 use crate::support::{Client, Server, root, test_guest};
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
 use tokio::runtime::{Builder, Runtime};
@@ -14,11 +14,14 @@ use tokio::task::{JoinError, JoinHandle};
 use super::clock::TICK;
 use super::fair::{TenantKey, Ticket, Turns};
 use super::used::thread_time;
+use crate::tenant::Running;
 
 /// The threads and their queue. Tasks yield at every tick of the epoch and then
 /// wait for their tenant's next turn, so each tenant gets an equal share.
 pub(super) struct Background {
     pub(super) threads: usize,
+    /// All guests that are here.
+    pub(super) guests: Arc<AtomicUsize>,
     /// Guests of all tenants that are not here for the shortness of their polls.
     pub(super) short: AtomicUsize,
     turns: Arc<Turns>,
@@ -37,8 +40,13 @@ impl Background {
             .enable_time()
             .build()?;
         let [turns, here] = [Turns::new(threads), Turns::new(threads)].map(Arc::new);
-        let short = AtomicUsize::new(0);
-        Ok(Background { threads, short, turns, here, runtime: Some(runtime) })
+        let (short, guests) = (AtomicUsize::new(0), Arc::default());
+        Ok(Background { threads, guests, short, turns, here, runtime: Some(runtime) })
+    }
+
+    /// Whether guests of other tenants are here.
+    pub(super) fn has_others(&self, than: &Running) -> bool {
+        self.guests.load(Relaxed) > than.in_background.load(Relaxed)
     }
 
     /// Goes on with a task; it is dropped when the returned future is.

@@ -104,7 +104,7 @@ where
     let crowded = running.in_background.load(Relaxed) >= background.threads;
     let place = match crowded || tenant.is_unyielding() {
         true => First::Background,
-        false => usual.place(tenant.is_in_debt()),
+        false => usual.place(tenant.is_in_debt(), !background.has_others(&running)),
     };
     let mut metered = Metered {
         guest: Box::pin(guest),
@@ -152,7 +152,8 @@ where
                 if place != First::Background {
                     metered.note(LONG);
                 }
-                metered.place = Place::Background { _among: InBackground::one_of(running) };
+                let among = InBackground::one_of(running, background.guests.clone());
+                metered.place = Place::Background { _among: among };
                 background.go_on(metered, key).await.unwrap_or(Err(GuestError::Panicked))
             }
         }
@@ -167,18 +168,23 @@ async fn woken() {
 }
 
 /// A request among its tenant's in the background, until it is dropped.
-struct InBackground(Arc<Running>);
+struct InBackground {
+    running: Arc<Running>,
+    of_all: Arc<AtomicUsize>,
+}
 
 impl InBackground {
-    fn one_of(running: Arc<Running>) -> InBackground {
+    fn one_of(running: Arc<Running>, of_all: Arc<AtomicUsize>) -> InBackground {
         running.in_background.fetch_add(1, Relaxed);
-        InBackground(running)
+        of_all.fetch_add(1, Relaxed);
+        InBackground { running, of_all }
     }
 }
 
 impl Drop for InBackground {
     fn drop(&mut self) {
-        self.0.in_background.fetch_sub(1, Relaxed);
+        self.of_all.fetch_sub(1, Relaxed);
+        self.running.in_background.fetch_sub(1, Relaxed);
     }
 }
 

@@ -28,14 +28,14 @@ pub(super) struct Usual(AtomicU64);
 
 impl Usual {
     /// Where the next request begins, of a tenant that has used more than its share
-    /// at any time, or not.
-    pub(super) fn place(&self, in_debt: bool) -> First {
+    /// at any time, or not. `alone`: no other tenant's wait in the background, where
+    /// nothing runs while there are turns here.
+    pub(super) fn place(&self, in_debt: bool, alone: bool) -> First {
         let usual = Duration::from_nanos(self.0.load(Relaxed));
-        match (usual > MODERATE, usual > NOTICED || in_debt) {
-            (true, _) if in_debt => First::Background,
-            (true, _) | (false, false) => First::Here,
-            (false, true) => First::InTurn,
+        if usual <= MODERATE && alone && (usual > NOTICED || in_debt) {
+            return First::InTurn;
         }
+        if in_debt { First::Background } else { First::Here }
     }
 
     /// A request took so long. What others note at the same moment may be lost.
@@ -59,7 +59,10 @@ mod tests {
         ] {
             let usual = Usual::default();
             (0..50).for_each(|_| usual.note(Duration::from_micros(us)));
-            assert_eq!((usual.place(false), usual.place(true)), (without_debt, in_debt), "{us} us");
+            let places = [false, true].map(|in_debt| usual.place(in_debt, true));
+            assert_eq!(places, [without_debt, in_debt], "{us} us");
+            let places = [false, true].map(|in_debt| usual.place(in_debt, false));
+            assert_eq!(places, [First::Here, First::Background], "others wait: {us} us");
         }
     }
 
@@ -69,7 +72,7 @@ mod tests {
         for _ in 0..10 {
             (0..7).for_each(|_| usual.note(Duration::from_micros(20)));
             usual.note(Duration::from_millis(4));
-            assert_eq!(usual.place(true), First::Background);
+            assert_eq!(usual.place(true, true), First::Background);
         }
     }
 }

@@ -10,6 +10,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// No header is longer, in bytes; most of one would be for what nobody reads.
 const LONGEST: usize = 4_096;
 
+/// A line of version 1 has so many bytes at most (its specification, section 2.1).
+const LONGEST_LINE: usize = 107;
+
 /// Reads the header. `None` in place of the address if the proxy speaks for
 /// itself or does not say. What was read behind it stays in the buffer.
 ///
@@ -21,7 +24,7 @@ pub(super) async fn read(
 ) -> io::Result<Option<SocketAddr>> {
     let wrong = |why: &'static str| io::Error::new(io::ErrorKind::InvalidData, why);
     loop {
-        if !buffer.is_empty() {
+        if !buffer.is_empty() && !is_part_of_line(buffer) {
             let header = HeaderResult::parse(buffer);
             match header {
                 HeaderResult::V1(Ok(header)) => {
@@ -42,6 +45,12 @@ pub(super) async fn read(
             return Err(wrong("the connection ended within the header of the PROXY protocol"));
         }
     }
+}
+
+/// Whether it is a line of version 1 that has not ended yet. The parser would take
+/// some of them for mistakes: `... 5 ` has no port.
+fn is_part_of_line(buffer: &[u8]) -> bool {
+    buffer.first() == Some(&b'P') && buffer.len() < LONGEST_LINE && !buffer.contains(&b'\n')
 }
 
 fn address_v1(header: &v1::Header<'_>) -> Option<SocketAddr> {
@@ -81,6 +90,18 @@ mod tests {
         second.extend([192, 0, 2, 1, 10, 0, 0, 1, 0, 5, 0, 80, b'x']);
         let (address, rest) = read_of(&second).await;
         assert_eq!((address.unwrap(), &rest[..]), ("192.0.2.1:5".parse().ok(), &b"x"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_header_may_arrive_in_any_two_parts() {
+        let header = b"PROXY TCP6 2001:db8::1 ::1 5 80\r\n";
+        for (at, header) in
+            (1..header.len()).map(|at| (at, &header[..])).chain([(0, &b"PROXY UNKNOWN\r\n"[..])])
+        {
+            let (first, second) = header.split_at(at);
+            let address = read(&mut first.chain(second), &mut BytesMut::new()).await;
+            assert!(address.is_ok(), "{:?}: {:?}", String::from_utf8_lossy(first), address);
+        }
     }
 
     #[tokio::test]

@@ -216,7 +216,7 @@ fn large_tables_are_their_tenants_memory() {
     let app = format!("/={}", core.build("limits-tables"));
     let server = Server::start(&["--app", &app, "--max-tenant-memory", "700KiB"]);
     assert!(is_come_again(&server.get("/app")));
-    let server = Server::start(&["--app", &app, "--max-tenant-memory", "2MiB"]);
+    let server = Server::start(&["--app", &app, "--max-tenant-memory", "900KiB"]);
     assert_eq!(server.get("/app").text(), "ok\n");
 }
 

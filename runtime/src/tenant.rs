@@ -23,7 +23,7 @@ use debt::Debt;
 use places::Places;
 
 /// What is shorter holds up nobody.
-const NOTICED: Duration = Duration::from_micros(100);
+pub(crate) const NOTICED: Duration = Duration::from_micros(100);
 
 /// An owner of hosts, routes and limits. What it may is replaced by a reload;
 /// what it uses outlasts it.

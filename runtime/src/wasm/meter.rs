@@ -14,7 +14,7 @@ use super::used::{SHORT, Used, thread_time};
 use super::usual::{First, Usual};
 use crate::error::GuestError;
 use crate::request::Request;
-use crate::tenant::{Permit, Running, Tenant};
+use crate::tenant::{NOTICED, Permit, Running, Tenant};
 
 /// The CPU time that a request may use after its first poll where the
 /// connections are served; what needs more goes on in the background. Half a
@@ -23,7 +23,7 @@ use crate::tenant::{Permit, Running, Tenant};
 const FIRST_SLICE: Duration = Duration::from_micros(500);
 
 /// What a request may use there that has a new instance: an interpreter that runs
-/// for the first time takes 2 ms, for a thousand requests. In the background it
+/// for the first time takes 2 ms, for ten thousand requests. In the background it
 /// would wait for those that have an instance.
 const FIRST_RUN: Duration = Duration::from_millis(4);
 
@@ -31,11 +31,6 @@ const FIRST_RUN: Duration = Duration::from_millis(4);
 /// take some of it at times. Behind so many of its tenant, in the background it
 /// would wait for a moment in which nobody asks.
 const SLICE_IN_TURN: Duration = Duration::from_millis(10);
-
-/// A first poll that takes longer is its tenant's debt, as is a later one that is
-/// not `SHORT`: one that does not yield, in a host call or in `memory.fill`, holds
-/// up everyone.
-const HELD_UP: Duration = Duration::from_micros(100);
 
 /// A poll that takes two ticks does not yield: in a host call, or in `memory.fill`.
 const UNYIELDING: Duration = Duration::from_millis(2);
@@ -118,41 +113,21 @@ where
     };
     async move {
         let key = Arc::as_ptr(&running) as TenantKey;
-        let mut stays = None;
         let ended = match place {
             First::Here => {
+                let mut stays = None;
                 poll_fn(|cx| metered.poll_here(cx, &mut stays, &running, background)).await
             }
-            First::InTurn => {
-                metered.place = Place::InTurn;
-                loop {
-                    let mut ticket = background.here.ticket(key);
-                    let mut turn = ticket.turn().await;
-                    // Whatever else is ready goes first.
-                    tokio::task::yield_now().await;
-                    let before = metered.used.all;
-                    let polled = poll_fn(|cx| {
-                        Poll::Ready(metered.poll_here(cx, &mut stays, &running, background))
-                    });
-                    let polled = polled.await;
-                    turn.took(metered.used.all.saturating_sub(before));
-                    drop(turn);
-                    match polled {
-                        Poll::Ready(ended) => break ended,
-                        Poll::Pending => woken().await,
-                    }
-                }
-            }
+            First::InTurn => metered.in_turn(key, &running, background).await,
             First::Background => None,
         };
-        drop(stays);
         match ended {
             Some(result) => result,
             None => {
                 if place != First::Background {
                     metered.note(LONG);
                 }
-                let among = InBackground::one_of(running, background.guests.clone());
+                let among = InBackground::one_of(running, background);
                 metered.place = Place::Background { _among: among };
                 background.go_on(metered, key).await.unwrap_or(Err(GuestError::Panicked))
             }
@@ -174,7 +149,8 @@ struct InBackground {
 }
 
 impl InBackground {
-    fn one_of(running: Arc<Running>, of_all: Arc<AtomicUsize>) -> InBackground {
+    fn one_of(running: Arc<Running>, background: &Background) -> InBackground {
+        let of_all = background.guests.clone();
         running.in_background.fetch_add(1, Relaxed);
         of_all.fetch_add(1, Relaxed);
         InBackground { running, of_all }
@@ -237,6 +213,35 @@ impl<F, T> Metered<F>
 where
     F: Future<Output = Result<T, GuestError>>,
 {
+    /// Runs it where connections are served, a poll a turn; its result, or none if it
+    /// is to go on in the background.
+    async fn in_turn(
+        &mut self,
+        key: TenantKey,
+        running: &Running,
+        background: &Background,
+    ) -> Option<Result<T, GuestError>> {
+        self.place = Place::InTurn;
+        let mut stays = None;
+        loop {
+            let mut ticket = background.here.ticket(key);
+            let mut turn = ticket.turn().await;
+            // Whatever else is ready goes first.
+            tokio::task::yield_now().await;
+            let before = self.used.all;
+            let once = |cx: &mut Context<'_>| {
+                Poll::Ready(self.poll_here(cx, &mut stays, running, background))
+            };
+            let polled = poll_fn(once).await;
+            turn.took(self.used.all.saturating_sub(before));
+            drop(turn);
+            match polled {
+                Poll::Ready(ended) => return ended,
+                Poll::Pending => woken().await,
+            }
+        }
+    }
+
     /// Polls it where connections are served. Ready without a result if it is to go
     /// on in the background.
     fn poll_here<'a>(
@@ -286,7 +291,8 @@ impl<F> Metered<F> {
         }
     }
 
-    /// A poll that held up others for longer than `most` is a debt; in turn, one that
+    /// A poll that held up others for longer than `most` is a debt: the first one, if
+    /// others notice it, a later one if it is not `SHORT`; in turn, one that
     /// did not yield is one of its own kind.
     fn owe(&self, used: Duration, most: Duration) {
         match self.place {
@@ -304,7 +310,7 @@ impl<F: Future> Metered<F> {
         let before = Instant::now();
         let polled = self.guest.as_mut().poll(cx);
         let used = before.elapsed();
-        self.owe(used, if self.used.polls == 0 { HELD_UP } else { SHORT });
+        self.owe(used, if self.used.polls == 0 { NOTICED } else { SHORT });
         self.used.add_by_wall(used);
         polled
     }

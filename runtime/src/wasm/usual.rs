@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// A request that takes longer holds up others, one by one and all the more if many
-/// of them come together.
-const NOTICED: Duration = Duration::from_micros(100);
+use crate::tenant::NOTICED;
+
 /// Half a tick: apps of which a request takes longer are not let before others.
 const MODERATE: Duration = Duration::from_micros(500);
 /// The latest request counts for such a part.

@@ -52,6 +52,7 @@ pub(super) fn run(only: Option<&str>) -> Result<()> {
         let mut python = place.ours("myweb python", "python.wasm", path)?;
         python.extend(place.each(&pythons, path)?);
         let mut javascript = place.ours("myweb javascript", "js.wasm", path)?;
+        javascript.extend(place.ours("myweb quickjs", "quickjs.wasm", path)?);
         javascript.extend(place.each(&workerd, path)?);
         let node = [("node".to_owned(), vec!["node".into(), "node.mjs".into(), PORT.into()])];
         javascript.extend(place.each(&node, path)?);
@@ -97,6 +98,7 @@ impl Place {
             (".", &["--wsgi", "app:app"][..], "python.wasm"),
             (FLASK, &["--wsgi", "app:app"], "flask.wasm"),
             (".", &["app.js"], "js.wasm"),
+            (".", &["--engine", "quickjs", "app.js"], "quickjs.wasm"),
         ] {
             let server = root()?.join("target/release/myweb-run").display().to_string();
             let path = place.path(name);

@@ -151,7 +151,7 @@ class _Call:
             try:
                 # Nothing leaves before all is said; but an app is told what is true of
                 # other servers: after a first byte, the headers are gone.
-                if any(self.chunks):
+                if self.chunks:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None
@@ -166,7 +166,8 @@ class _Call:
         chunk = check_chunk(chunk, "write()")
         if self.status is None:
             raise AssertionError("the app wrote a chunk before it called start_response() (PEP 3333)")
-        self.chunks.append(chunk)
+        if chunk:
+            self.chunks.append(chunk)
 
 
 class Server:
@@ -191,7 +192,7 @@ class Server:
             elif isinstance(result, str):
                 raise TypeError("the app returned str; encode it and return a list: [text.encode()] (PEP 3333)")
             for chunk in result:
-                if call.status is not None and type(chunk) is bytes:
+                if chunk and call.status is not None and type(chunk) is bytes:
                     call.chunks.append(chunk)
                 else:
                     call.write(chunk)

@@ -111,6 +111,11 @@ async fn within<T>(
     tokio::time::timeout(time, read).await.unwrap_or(Err(Refusal::BodyTooSlow))
 }
 
+/// Room that is made at once for what is announced, in bytes: a body that grows
+/// piece by piece is copied again and again, and what it leaves behind is memory that
+/// nobody is charged for. What is not written to takes none.
+const AT_ONCE: usize = 1 << 20;
+
 /// All pieces as one; a body in one piece is not copied.
 async fn collect(
     mut body: Arriving,
@@ -118,6 +123,7 @@ async fn collect(
     memory: &mut Taken,
 ) -> Result<Bytes, Refusal> {
     let most = limits.body;
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     // How far the client may be behind: what came at once buys no time later.
@@ -135,6 +141,9 @@ async fn collect(
         if first.is_empty() && all.is_empty() {
             first = piece;
         } else {
+            if all.is_empty() {
+                all.reserve(announced.min(AT_ONCE));
+            }
             all.extend_from_slice(&std::mem::take(&mut first));
             all.extend_from_slice(&piece);
         }

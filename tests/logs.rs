@@ -3,13 +3,15 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::config::folder;
-use crate::support::{BINARY, Client, Server, test_guest, wait_for};
+use crate::support::{BINARY, Client, PATIENCE, Server, root, test_guest, wait_for};
 
 /// A tenant with `misbehave` at all its paths, and lines of its own.
 fn tenant(name: &str, more: &str) -> String {
@@ -37,6 +39,23 @@ fn flood(client: &mut Client, host: &str) {
     for _ in 0..20 {
         assert_eq!(get(client, host, "/unending?kib=1000"), 200);
     }
+}
+
+#[test]
+fn a_line_is_written_at_once() {
+    // Each write to a socket of datagrams is a message.
+    let (ours, theirs) = UnixDatagram::pair().expect("sockets");
+    ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut command = Command::new(BINARY);
+    command.args(["--addr", "127.0.0.1:0"]).current_dir(root()).stderr(OwnedFd::from(theirs));
+    let mut child = command.spawn().expect("the server starts");
+    let mut message = [0; 4_096];
+    let count = ours.recv(&mut message).expect("a message");
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    let said = String::from_utf8_lossy(&message[..count]);
+    assert!(said.starts_with("listening on http://127.0.0.1:"), "{said:?}");
+    assert!(said.ends_with('\n'), "{said:?}");
 }
 
 #[test]

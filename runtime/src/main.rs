@@ -195,9 +195,10 @@ fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
     Ok(async { drop(stop.await) })
 }
 
-/// Writes a line to standard error. Nobody is left to be told if that fails.
+/// Writes a line to standard error, at once: one of the log's does not come
+/// between it and its end. Nobody is left to be told if that fails.
 fn say(line: &str) {
-    let _ = writeln!(stderr(), "{line}");
+    let _ = stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Writes to standard output.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -111,12 +111,12 @@ async fn within<T>(
     tokio::time::timeout(time, read).await.unwrap_or(Err(Refusal::BodyTooSlow))
 }
 
-/// Room that is made at once for what is announced, in bytes: a body that grows
-/// piece by piece is copied again and again, and what it leaves behind is memory that
-/// nobody is charged for. What is not written to takes none.
-const AT_ONCE: usize = 1 << 20;
+/// The least room of a body that comes in pieces, in bytes.
+const ROOM: usize = 64 << 10;
 
-/// All pieces as one; a body in one piece is not copied.
+/// All pieces as one; a body in one piece is not copied. Its room counts as
+/// `memory`, not only what has arrived: what is not written to yet may be memory
+/// that another has used.
 async fn collect(
     mut body: Arriving,
     limits: &Limits,
@@ -125,7 +125,7 @@ async fn collect(
     let most = limits.body;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let mut first = Bytes::new();
-    let mut all = BytesMut::new();
+    let mut all = Vec::new();
     // How far the client may be behind: what came at once buys no time later.
     let mut until = Instant::now() + GRACE;
     loop {
@@ -134,19 +134,52 @@ async fn collect(
         let Ok(piece) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
         let earned = Duration::from_secs_f64(piece.len() as f64 / limits.transfer_rate as f64);
         until = (until + earned).min(Instant::now() + GRACE);
-        if first.len() + all.len() + piece.len() > most {
+        let needed = first.len() + all.len() + piece.len();
+        if needed > most {
             return Err(Refusal::BodyTooLarge(most));
         }
-        memory.more(piece.len()).map_err(Refusal::Memory)?;
-        if first.is_empty() && all.is_empty() {
+        if needed == piece.len() {
+            memory.more(needed).map_err(Refusal::Memory)?;
             first = piece;
-        } else {
-            if all.is_empty() {
-                all.reserve(announced.min(AT_ONCE));
-            }
-            all.extend_from_slice(&std::mem::take(&mut first));
-            all.extend_from_slice(&piece);
+            continue;
+        }
+        if needed > all.capacity() {
+            let room =
+                room(needed, all.capacity(), if announced < needed { most } else { announced });
+            memory.more(room - first.len() - all.capacity()).map_err(Refusal::Memory)?;
+            all.reserve_exact(room - all.len());
+        }
+        all.extend_from_slice(&std::mem::take(&mut first));
+        all.extend_from_slice(&piece);
+    }
+    if all.is_empty() {
+        return Ok(first);
+    }
+    memory.less(all.capacity() - all.len());
+    all.shrink_to_fit();
+    Ok(all.into())
+}
+
+/// The room of a body of which so much has arrived: twice what it had, since each
+/// time it is copied, but no more than it can become.
+fn room(needed: usize, had: usize, most: usize) -> usize {
+    had.saturating_mul(2).max(ROOM).min(most).max(needed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_room_of_a_body_doubles_up_to_what_it_can_become() {
+        for (needed, had, most, expected) in [
+            (100, 0, 1 << 20, ROOM),
+            (100, 0, 200, 200),
+            (ROOM + 1, ROOM, 1 << 20, 2 * ROOM),
+            (5 * ROOM, ROOM, 1 << 20, 5 * ROOM),
+            (ROOM + 1, ROOM, ROOM + 2, ROOM + 2),
+        ] {
+            assert_eq!(room(needed, had, most), expected, "{needed} {had} {most}");
         }
     }
-    Ok(if all.is_empty() { first } else { all.freeze() })
 }

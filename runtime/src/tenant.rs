@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::limits::rate::{Buckets, Flow};
 use crate::observe::{Sink, Spent, Totals};
 use crate::site::TenantSite;
-pub(crate) use budget::{Bound, Budget, Lack, Reserve, Taken, Waits, oldest};
+pub(crate) use budget::{Bound, Budget, Lack, Reserve, Taken, Turn, Waits, oldest};
 use debt::Debt;
 use places::Places;
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 /// How often who waits for bytes looks without having been told.
 const LOOK: Duration = Duration::from_millis(50);
@@ -18,9 +18,17 @@ pub(crate) struct Budget {
     whole: Option<Arc<Budget>>,
     /// Who holds bytes that it can do without.
     reserves: Mutex<Vec<Weak<dyn Reserve>>>,
-    /// Those that wait for bytes, and how many they are.
-    freed: Notify,
+    /// Those that wait for bytes, and how many they are. The first of them is told
+    /// when some are given back.
+    line: Semaphore,
     waiting: AtomicUsize,
+    freed: Notify,
+}
+
+/// The first of those that wait for bytes of a budget, until it is dropped.
+pub(crate) struct Turn<'a> {
+    _waits: Waits<'a>,
+    _first: Option<SemaphorePermit<'a>>,
 }
 
 /// Holds bytes of a budget that it can do without.
@@ -71,8 +79,8 @@ impl Budget {
     /// For all tenants together.
     pub(crate) fn new(most: usize) -> Budget {
         let (used, most) = (AtomicUsize::new(0), AtomicUsize::new(most));
-        let (freed, waiting) = (Notify::new(), AtomicUsize::new(0));
-        Budget { used, most, whole: None, reserves: Mutex::default(), freed, waiting }
+        let (line, waiting, freed) = (Semaphore::new(1), AtomicUsize::new(0), Notify::new());
+        Budget { used, most, whole: None, reserves: Mutex::default(), line, waiting, freed }
     }
 
     /// A tenant's part of that of all.
@@ -134,10 +142,20 @@ impl Budget {
         }
     }
 
-    /// Waits until something was given back. It may be for nothing: who waits looks
-    /// again, and now and then without having been told.
-    pub(crate) async fn freed(&self) {
-        let _waits = Waits::one_of(&self.waiting);
+    /// Whether some wait for bytes: who comes now is not before them.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.waiting.load(Relaxed) > 0
+    }
+
+    /// Waits behind those that wait for bytes.
+    pub(crate) async fn turn(&self) -> Turn<'_> {
+        let waits = Waits::one_of(&self.waiting);
+        Turn { _waits: waits, _first: self.line.acquire().await.ok() }
+    }
+
+    /// Waits until something was given back, by whose turn it is. It may be for
+    /// nothing: who waits looks again, and now and then without having been told.
+    pub(crate) async fn freed(&self, _turn: &Turn<'_>) {
         let _ = tokio::time::timeout(LOOK, self.freed.notified()).await;
     }
 
@@ -215,6 +233,9 @@ impl Drop for Taken {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
     use super::*;
 
     struct Waiting(Mutex<Option<Taken>>);
@@ -287,6 +308,19 @@ mod tests {
         let idle = waiting(&one, 8);
         let mut third = Taken::nothing(other);
         assert!(third.more(8).is_ok() && idle.waits_since().is_none(), "another's that waits");
+    }
+
+    #[test]
+    fn who_waits_first_has_the_first_turn() {
+        let budget = Budget::new(10);
+        let mut context = Context::from_waker(Waker::noop());
+        let (mut first, mut second) = (pin!(budget.turn()), pin!(budget.turn()));
+        let turn = first.as_mut().poll(&mut context);
+        assert!(turn.is_ready() && second.as_mut().poll(&mut context).is_pending());
+        assert!(budget.is_waited_for());
+        drop(turn);
+        assert!(second.as_mut().poll(&mut context).is_ready());
+        assert!(!budget.is_waited_for());
     }
 
     #[test]

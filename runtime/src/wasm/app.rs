@@ -2,9 +2,9 @@
 //! one of its instances.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
 
 use super::component::Component;
 use super::convert;
@@ -19,7 +19,7 @@ use crate::limits::Limits;
 use crate::request::Request;
 use crate::respond::Response;
 use crate::router::Found;
-use crate::tenant::{Bound, Permit, Tenant};
+use crate::tenant::{Bound, Permit, Tenant, Turn};
 
 /// A component with its tenant, grants and limits.
 pub(crate) struct App {
@@ -117,24 +117,33 @@ impl App {
 
     /// Makes an instance. If there is no slot left for it, idle ones of all apps
     /// make room. If its tenant has no memory left, it waits for what others of the
-    /// tenant give back, as long as for a place: interpreters take so much that
-    /// fewer have room than may run at the same time.
+    /// tenant give back, as long as for a place and behind those that wait already:
+    /// interpreters take so much that fewer have room than may run at the same time.
     async fn instantiate(
         &self,
         request: &Arc<Request>,
         route: &Arc<str>,
     ) -> Result<Instance, GuestError> {
+        let memory = &self.tenant.memory;
         let until = Instant::now() + self.tenant.limits.queue_time;
+        let mut turn = None;
+        let mut waits = memory.is_waited_for();
         loop {
+            if waits {
+                match timeout_at(until, self.wait_for_memory(&mut turn)).await {
+                    Ok(Some(instance)) => return Ok(instance),
+                    Ok(None) | Err(_) => {}
+                }
+            }
             let made = Instance::new(self, request, route).await;
             match &made {
-                Err(GuestError::PoolExhausted(_)) if self.component.engine.pools.evict() => {}
+                Err(GuestError::PoolExhausted(_)) if self.component.engine.pools.evict() => {
+                    waits = false;
+                }
                 Err(GuestError::Memory(lack))
                     if lack.of == Bound::Tenant && Instant::now() < until =>
                 {
-                    if let Some(instance) = self.wait_for_memory(until).await {
-                        return Ok(instance);
-                    }
+                    waits = true;
                 }
                 Ok(instance) => {
                     self.pool.note_size(instance.store.data().memory.all());
@@ -145,20 +154,27 @@ impl App {
         }
     }
 
-    /// Waits until there is memory for an instance, or one that has become free. To
-    /// try in vain takes memory and gives it back, which would wake the next who
-    /// waits, and so on: so it looks first.
-    async fn wait_for_memory(&self, until: Instant) -> Option<Instance> {
+    /// Waits until it is its turn and there is memory for an instance, or one that
+    /// has become free. To try in vain takes memory and gives it back: so it looks
+    /// first.
+    async fn wait_for_memory<'a>(&'a self, turn: &mut Option<Turn<'a>>) -> Option<Instance> {
         let memory = &self.tenant.memory;
-        while Instant::now() < until {
-            memory.freed().await;
+        let turn = match turn {
+            // It has tried in vain.
+            Some(turn) => {
+                memory.freed(turn).await;
+                turn
+            }
+            None => turn.insert(memory.turn().await),
+        };
+        loop {
             if let Some(instance) = self.pool.take() {
                 return Some(instance);
             }
             if memory.has(self.pool.size()) {
-                break;
+                return None;
             }
+            memory.freed(turn).await;
         }
-        None
     }
 }

@@ -247,12 +247,14 @@ fn each_request_has_a_line_in_the_access_log() {
     assert_eq!(get(&mut client, "a.example", "/app/flood?lines=1000").status, 200);
     assert_eq!(get(&mut client, "a.example", "/app/loop").status, 504);
     assert_eq!(get(&mut client, "b.example", "/app/ok\"").status, 404);
-    fs::rename(folder.path().join("access.log"), folder.path().join("access.1")).expect("a move");
+    let current = folder.path().join("access.log");
+    wait_for(|| fs::read_to_string(&current).is_ok_and(|log| log.lines().count() == 4));
+    fs::rename(&current, folder.path().join("access.1")).expect("a move");
     server.signal("USR1");
     // The next line is in a new file: its arrival shows that it was opened again.
     wait_for(|| {
         get(&mut server.connect(), "a.example", "/app/ok");
-        folder.path().join("access.log").exists()
+        current.exists()
     });
     drop(client);
     server.signal("TERM");

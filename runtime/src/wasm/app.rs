@@ -129,11 +129,10 @@ impl App {
         let mut turn = None;
         let mut waits = memory.is_waited_for();
         loop {
-            if waits {
-                match timeout_at(until, self.wait_for_memory(&mut turn)).await {
-                    Ok(Some(instance)) => return Ok(instance),
-                    Ok(None) | Err(_) => {}
-                }
+            if waits
+                && let Ok(Some(free)) = timeout_at(until, self.wait_for_memory(&mut turn)).await
+            {
+                return Ok(free);
             }
             let made = Instance::new(self, request, route).await;
             match &made {

@@ -112,6 +112,46 @@ fn fetch_reaches_the_origins_that_are_granted_and_no_other() {
 }
 
 #[test]
+fn requests_and_answers_of_workers_are_those_of_browsers() {
+    in_each("fetch").for_each(|server| is_as_in_browsers(&server));
+}
+
+fn is_as_in_browsers(server: &Server) {
+    assert_eq!(server.request("GET", "/checks", "X-One: 1\r\n", b"").text(), "");
+    let text = server.get("/text");
+    assert_eq!(text.text(), "schön ✓");
+    assert_eq!(text.header("content-type"), Some("text/plain"));
+    let bytes = server.get("/bytes");
+    assert_eq!((bytes.status, bytes.text()), (201, "bytes"));
+    let changed = server.get("/changed");
+    assert_eq!((changed.text(), changed.header("x-a")), ("given", Some("given")));
+    assert_eq!(changed.header("x-b"), Some("added"));
+    let cookies = server.get("/cookies");
+    assert_eq!((cookies.status, cookies.head.matches("set-cookie: ").count()), (204, 2));
+    let kind = "Content-Type: application/json\r\n";
+    let got = server.request("POST", "/json", kind, "{\"a\":\"é\"}".as_bytes());
+    assert_eq!((got.status, read(&got)), (202, json!({ "got": { "a": "é" } })));
+    assert_eq!(server.get("/large").body.len(), 100_000);
+    let echo = server.request("POST", "/echo", "", b"\0\xff");
+    assert_eq!((echo.body.as_slice(), echo.header("x-used")), (&b"\0\xff"[..], Some("true")));
+    assert_eq!(server.get("/stream").text(), "ab");
+    for way in ["/used", "/rejects", "/text-only"] {
+        assert_eq!(server.get(way).status, 500, "{way}");
+    }
+    assert_eq!(server.get("/left").text(), "left");
+    server.wait_for_log("guest: what was left is done");
+    assert_eq!(server.get("/a/../b%41?q=1").status, 404);
+}
+
+#[test]
+fn what_is_not_read_of_a_request_until_its_answer_is_gone() {
+    let Some(server) = served("fetch", "starlingmonkey") else { return };
+    let mut client = server.connect();
+    assert_eq!(client.get("/before").text(), "first");
+    assert_eq!(client.get("/before").text(), "GET /before, gone");
+}
+
+#[test]
 fn quickjs_says_what_it_lacks_and_how_to_have_it() {
     let Some(path) = built("javascript", "quickjs") else { return };
     let server = Server::start(&["--app", &path]);

@@ -25,6 +25,7 @@ refuse(globalThis, "fetch", "fetch()");
 
 /** From the first request on, all may be called. */
 export function lift() {
+  if (replaced.length === 0) return;
   for (const [object, name, original, own] of replaced.splice(0)) {
     if (own) object[name] = original;
     else delete object[name];

@@ -59,7 +59,7 @@ impl Engine {
     /// The module that exports what the world has.
     pub(super) fn entry(self) -> &'static str {
         match self {
-            Engine::StarlingMonkey => "entry.js",
+            Engine::StarlingMonkey => "starlingmonkey/entry.js",
             Engine::QuickJs => "quickjs/entry.js",
         }
     }
@@ -89,14 +89,24 @@ macro_rules! adapter {
     };
 }
 
-static STARLINGMONKEY: [(&str, &str); 4] =
-    adapter!["build.mjs", "entry.js", "guard.js", "starlingmonkey/engine.mjs"];
-
-static QUICKJS: [(&str, &str); 22] = adapter![
+static STARLINGMONKEY: [(&str, &str); 9] = adapter![
     "build.mjs",
-    "entry.js",
+    "app.js",
+    "guard.js",
+    "starlingmonkey/engine.mjs",
+    "starlingmonkey/body.js",
+    "starlingmonkey/entry.js",
+    "starlingmonkey/memory.js",
+    "starlingmonkey/request.js",
+    "starlingmonkey/response.js"
+];
+
+static QUICKJS: [(&str, &str); 23] = adapter![
+    "build.mjs",
+    "app.js",
     "guard.js",
     "quickjs/engine.mjs",
+    "quickjs/answer.js",
     "quickjs/blob.js",
     "quickjs/body.js",
     "quickjs/console.js",

@@ -1,7 +1,7 @@
 // What the component exports for QuickJS: the same as for the other engine, called to its end.
 
 import "./globals.js";
-import { application as answer, failed } from "../entry.js";
+import { answer, failed } from "./answer.js";
 import { settle } from "./promise.js";
 import { forget } from "./random.js";
 

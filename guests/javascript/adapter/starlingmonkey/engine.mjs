@@ -1,6 +1,8 @@
 // Makes the component of a bundle with StarlingMonkey, the engine of Firefox, by componentize-js.
 
 import { componentize } from "@bytecodealliance/componentize-js";
+// A part of the tool that it does not export.
+import { splicer } from "../../node_modules/@bytecodealliance/componentize-js/lib/spidermonkey-embedding-splicer.js";
 
 /** What the engine needs of esbuild. */
 export const bundling = {};
@@ -8,6 +10,17 @@ export const bundling = {};
 /** Places of the bundle in what the tool says. */
 export const PLACE = /bundle\.js:(\d+):(\d+)/g;
 
+/** The function that the tool generates to read a request and to write an answer. */
+const GENERATED = /^async function export_application\(arg0, arg1\) \{$[^]*?^\}$/m;
+/** In its place: `memory.js` does both. */
+const OURS = "function export_application(at, into) { return application(at, into, $memory, $realloc); }";
+
+const { spliceBindings } = splicer;
+splicer.spliceBindings = (...all) => {
+  const spliced = spliceBindings(...all);
+  if (!GENERATED.test(spliced.jsBindings)) throw new Error("componentize-js generates something else; is it 0.23.0?");
+  return { ...spliced, jsBindings: spliced.jsBindings.replace(GENERATED, () => OURS) };
+};
 export async function make(source, job) {
   const { component } = await componentize(source, {
     witPath: job.wit,

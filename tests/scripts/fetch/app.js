@@ -90,6 +90,8 @@ async function checks(request) {
   check("it is unread", !response.bodyUsed);
   check("its text", (await response.text()) === "text" && response.bodyUsed);
   check("a second time", await response.text().then(() => false, (error) => error instanceof TypeError));
+  check("what is left of it", response.type === "default" && response.url === "" && response.statusText === "");
+  check("and still read", response.bodyUsed && (await response.blob().then(() => false, () => true)));
   check("no body", new Response().body === null && (await new Response(null).text()) === "");
   check("a stream of text", (await new Response(new Response("streamed").body).text()) === "streamed");
   check("a blob", (await (await new Response("blob").blob()).text()) === "blob");

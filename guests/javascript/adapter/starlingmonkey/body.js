@@ -24,11 +24,19 @@ export class Body {
     return real;
   }
 
-  /** The engine's object: of ours, or what is given. */
+  /** What the engine's functions take: its own object. */
+  static its(given) {
+    return #held in given ? Body.real(given) : given;
+  }
+
+  /** The engine's object of one of ours. */
   static real(of) {
-    if (!(#held in of)) return of;
-    if (of.#used && of.#real === null) throw new TypeError("the body is read already");
-    return (of.#real ??= of[MAKE](of.#held));
+    if (of.#real === null) {
+      of.#real = of[MAKE](of.#held);
+      // What was read here is read there, too.
+      if (of.#used) of.#real.arrayBuffer();
+    }
+    return of.#real;
   }
 
   /** What can be sent as it is; undefined where it is a stream, or somebody has read it. */

@@ -21,6 +21,7 @@ splicer.spliceBindings = (...all) => {
   if (!GENERATED.test(spliced.jsBindings)) throw new Error("componentize-js generates something else; is it 0.23.0?");
   return { ...spliced, jsBindings: spliced.jsBindings.replace(GENERATED, () => OURS) };
 };
+
 export async function make(source, job) {
   const { component } = await componentize(source, {
     witPath: job.wit,

@@ -26,7 +26,7 @@ class Request extends Body {
       this.#told = init;
     } else {
       super(null);
-      Body.become(this, new Native(input instanceof Request ? Body.real(input) : input, init));
+      Body.become(this, new Native(input instanceof Request ? Body.its(input) : input, init));
     }
   }
 
@@ -80,5 +80,5 @@ function told(at) {
 replace("Request", Request);
 
 globalThis.fetch = function fetch(input, init) {
-  return fetching(input instanceof Request ? Body.real(input) : input, init);
+  return fetching(input instanceof Request ? Body.its(input) : input, init);
 };

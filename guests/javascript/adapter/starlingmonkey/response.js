@@ -61,6 +61,10 @@ class Response extends Body {
     return Body.isReal(this) ? Body.real(this).status : this.#status;
   }
 
+  get statusText() {
+    return Body.isReal(this) ? Body.real(this).statusText : "";
+  }
+
   get ok() {
     return this.status >= 200 && this.status <= 299;
   }

@@ -120,7 +120,8 @@ fn is_as_in_browsers(server: &Server) {
     assert_eq!(server.request("GET", "/checks", "X-One: 1\r\n", b"").text(), "");
     let text = server.get("/text");
     assert_eq!(text.text(), "schön ✓");
-    assert_eq!(text.header("content-type"), Some("text/plain"));
+    let headers = (text.header("content-type"), text.header("x-name"));
+    assert_eq!(headers, (Some("text/plain"), Some("tea")));
     let bytes = server.get("/bytes");
     assert_eq!((bytes.status, bytes.text()), (201, "bytes"));
     let changed = server.get("/changed");
@@ -140,7 +141,6 @@ fn is_as_in_browsers(server: &Server) {
     }
     assert_eq!(server.get("/left").text(), "left");
     server.wait_for_log("guest: what was left is done");
-    assert_eq!(server.get("/a/../b%41?q=1").status, 404);
 }
 
 #[test]

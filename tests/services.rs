@@ -1,5 +1,7 @@
 //! Components of `wasi:http` run unchanged: bodies are streams both ways.
 
+mod together;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::http2::curl;

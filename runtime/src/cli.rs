@@ -119,7 +119,7 @@ struct Serve {
     /// when nothing else is said.
     #[arg(long, value_name = "FILE", env = "MYWEB_CONFIG",
           conflicts_with_all = ["apps", "wsgi", "asgi", "handlers", "statics", "files", "origins", "keyvalue",
-                                "reuse"])]
+                                "reuse", "reuse_concurrency"])]
     config: Option<PathBuf>,
     /// Listen here, or at unix:PATH, or where systemd says; port 0 picks a free one
     /// [default: 127.0.0.1:7788]
@@ -136,6 +136,12 @@ struct Serve {
     #[arg(long, value_name = "N", env = "MYWEB_REUSE",
           value_parser = clap::value_parser!(u32).range(1..))]
     reuse: Option<u32>,
+    /// Let an instance serve so many of them at the same time, if the apps are
+    /// components of wasi:http 0.3. What it uses is divided among them, and a fault
+    /// of one ends all.
+    #[arg(long, value_name = "N", env = "MYWEB_REUSE_CONCURRENCY", default_value_t = 1,
+          hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..))]
+    reuse_concurrency: u32,
     /// Load changed components and configuration while serving; a broken one
     /// leaves the old one.
     #[arg(long, env = "MYWEB_WATCH", value_parser = BoolishValueParser::new())]
@@ -282,6 +288,7 @@ impl Serve {
             outbound_ca: self.outbound_ca,
             keyvalue: self.keyvalue,
             reuse: self.reuse,
+            reuse_concurrency: self.reuse_concurrency,
             watch: self.watch,
             state: self.state,
             limits: Limits::default(),

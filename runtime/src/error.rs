@@ -129,7 +129,7 @@ pub(crate) enum Refusal {
 }
 
 /// What a guest did in place of a proper answer.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub(crate) enum GuestError {
     #[error("no instance is free: {0}")]
     PoolExhausted(String),
@@ -155,6 +155,8 @@ pub(crate) enum GuestError {
     HandedOver(usize),
     #[error("the guest sent the file {path:?}: {why}")]
     File { path: String, why: &'static str },
+    #[error("its instance served another request, too, and ended for that: {0}")]
+    EndedForAnother(String),
     #[error("the server failed to run the guest")]
     Panicked,
 }

@@ -210,9 +210,10 @@ pub(crate) fn status(refusal: &Refusal) -> StatusCode {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             GuestError::OutOfMemory { .. } => StatusCode::INSUFFICIENT_STORAGE,
-            GuestError::CpuExceeded { .. } | GuestError::WallExceeded(_) => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
+            // Nobody knows whose work it was that took the instance so long.
+            GuestError::CpuExceeded { .. }
+            | GuestError::EndedForAnother(_)
+            | GuestError::WallExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
             GuestError::InvalidAnswer(_)
             | GuestError::AnswerTooLarge(_)
             | GuestError::HandedOver(_)

@@ -13,7 +13,7 @@ use http::Method;
 use crate::body::Observed;
 use crate::capability::config::Values;
 use crate::capability::keyvalue::Place;
-use crate::config::plan::{GrantsPlan, NEVER_FRESH};
+use crate::config::plan::{GrantsPlan, NEVER_FRESH, Reuse};
 use crate::error::Refusal;
 use crate::files::Files;
 use crate::handler::{Handler, Route, add_cache_control, reads};
@@ -68,7 +68,7 @@ struct AppKey {
     stamp: Stamp,
     tenant: String,
     limits: Limits,
-    reuse: Option<u32>,
+    reuse: Reuse,
     grants: GrantsPlan,
     /// Where its key-value data is.
     store: Place,

@@ -26,6 +26,7 @@ mod source;
 mod texts;
 mod used;
 mod usual;
+mod whose;
 mod world;
 
 use std::hash::{Hash, Hasher};

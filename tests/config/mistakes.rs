@@ -232,6 +232,12 @@ fn routes_that_answer_nothing_are_told() {
         (route("static = \"html\"\nreuse = 2"), "reuse = 2: it belongs to a route with app"),
         (app("reuse = 0"), "reuse = 0: write 1 for fresh"),
         (app("reuse = -1"), "reuse = -1: write 1 for fresh"),
+        (app("reuse-concurrency = 0"), "reuse-concurrency = 0: write 1 for one at a time"),
+        (app("reuse-concurrency = 2"), "an instance serves 1 requests in all; raise reuse"),
+        (
+            route("static = \"html\"\nreuse-concurrency = 2"),
+            "reuse-concurrency = 2: it belongs to a route with app",
+        ),
         (app("listing = true"), "it belongs to a route with static"),
         (app("etag = 1"), "etag = 1: true or false, without quotes"),
         (route("static = \"html\"\nfallback = \"a\""), "write a path below the directory"),

@@ -44,16 +44,28 @@ pub(crate) struct Reach {
 pub(crate) struct Fetch {
     reach: Arc<Reach>,
     log: SharedLog,
-    /// Bodies that the guest began for the request that is served.
+    serving: Serving,
+    /// Whether the store is gone: what its bodies have then is not all.
+    gone: Option<Arc<AtomicBool>>,
+}
+
+/// What is of the request that a store serves.
+#[derive(Default)]
+pub(crate) struct Serving {
+    /// Bodies that the guest began for it.
     bodies: usize,
     /// Requests that it sent for it.
     sent: usize,
-    /// The request that is served.
-    serving: Option<Arc<Request>>,
+    request: Option<Arc<Request>>,
     /// Places for requests at the same time.
     slots: Option<Arc<Semaphore>>,
-    /// Whether the store is gone: what its bodies have then is not all.
-    gone: Option<Arc<AtomicBool>>,
+}
+
+impl Serving {
+    /// This request, of which nothing was done yet.
+    pub(crate) fn new(request: &Arc<Request>) -> Serving {
+        Serving { request: Some(request.clone()), ..Serving::default() }
+    }
 }
 
 /// What a body may hold that nobody has taken yet: chunks, beside the one that
@@ -71,13 +83,17 @@ const CHUNK: usize = 64 << 10;
 
 impl Fetch {
     pub(crate) fn new(reach: Arc<Reach>, log: SharedLog) -> Fetch {
-        Fetch { reach, log, bodies: 0, sent: 0, serving: None, slots: None, gone: None }
+        Fetch { reach, log, serving: Serving::default(), gone: None }
     }
 
     /// A request is served from now on.
     pub(crate) fn start(&mut self, request: &Arc<Request>) {
-        (self.bodies, self.sent, self.slots) = (0, 0, None);
-        self.serving = Some(request.clone());
+        self.serving = Serving::new(request);
+    }
+
+    /// Serves another of the store's requests.
+    pub(crate) fn turn_to(&mut self, serving: Serving) -> Serving {
+        std::mem::replace(&mut self.serving, serving)
     }
 
     /// The store ends: what the guest had not ended breaks off.
@@ -89,7 +105,7 @@ impl Fetch {
 
     /// What the body that is begun may hold. Its chunks are asked for first.
     fn room(&self) -> (usize, usize) {
-        match self.bodies {
+        match self.serving.bodies {
             0 | 1 => FIRST_BODY,
             count if count <= BODIES => BODY,
             _ => FURTHER_BODY,
@@ -103,8 +119,8 @@ impl Fetch {
         options: Option<RequestOptions>,
     ) -> Result<Running> {
         let reach = self.reach.clone();
-        self.sent += 1;
-        if self.sent > reach.limits.outbound {
+        self.serving.sent += 1;
+        if self.serving.sent > reach.limits.outbound {
             return Err(Error::ConnectionLimitReached);
         }
         if reach.granted.is_empty() {
@@ -120,7 +136,7 @@ impl Fetch {
         let gone = self.gone.get_or_insert_default().clone();
         let request = http::Request::from_parts(head, Sending::new(body, declared, gone));
         let times = Times::new(reach.limits.outbound_time, options);
-        let caller = self.serving.clone().ok_or(Error::InternalError(None))?;
+        let caller = self.serving.request.clone().ok_or(Error::InternalError(None))?;
         caller.spent.add_outbound();
         let runtime = reach.client.runtime()?;
         let tenant = reach.tenant.clone();
@@ -129,7 +145,8 @@ impl Fetch {
             return Ok(Running(runtime.spawn(call)));
         }
         let most = reach.limits.outbound_concurrency;
-        let slots = self.slots.get_or_insert_with(|| Arc::new(Semaphore::new(most))).clone();
+        let slots = &mut self.serving.slots;
+        let slots = slots.get_or_insert_with(|| Arc::new(Semaphore::new(most))).clone();
         let granted = reach.granted.clone();
         let call = Call { tenant, granted, origin: origin.clone(), path, slots, times };
         let (sent, log) = (reach.client.clone().send(call, request), self.log.clone());
@@ -204,7 +221,7 @@ impl WasiHttpHooks for Fetch {
     }
 
     fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
-        self.bodies += 1;
+        self.serving.bodies += 1;
         self.room().0
     }
 

@@ -9,8 +9,8 @@ use http::HeaderMap;
 use super::address::Address;
 use super::origins::{Origins, app_name};
 use super::plan::{
-    Clock, GrantsPlan, NEVER_FRESH, Plan, Proxies, RouteOrigins, RoutePlan, STATE, StaticPlan,
-    StorePlan, Target, TenantPlan, TlsPlan, Value,
+    Clock, GrantsPlan, NEVER_FRESH, Plan, Proxies, Reuse, RouteOrigins, RoutePlan, STATE,
+    StaticPlan, StorePlan, Target, TenantPlan, TlsPlan, Value,
 };
 use super::problem::Origin;
 use crate::build::Recipe;
@@ -50,6 +50,8 @@ pub struct Config {
     /// Requests that one instance serves, one after the other; 1 is fresh. If
     /// left out, 1, and 10000 for apps in Python and JavaScript.
     pub reuse: Option<u32>,
+    /// How many of them at the same time, for components of `wasi:http` 0.3.
+    pub reuse_concurrency: u32,
     /// Whether changed components are loaded while serving.
     pub watch: bool,
     /// Where is kept what is built and compiled; if left out, in the user's
@@ -74,6 +76,7 @@ impl Default for Config {
             outbound_ca: None,
             keyvalue: Vec::new(),
             reuse: None,
+            reuse_concurrency: 1,
             watch: false,
             state: None,
             limits: Limits::default(),
@@ -138,7 +141,12 @@ pub(super) fn resolve(
         keyvalue: config.keyvalue.iter().cloned().collect(),
         ..GrantsPlan::default()
     };
-    let app = |path| Target::App { path, reuse: config.reuse, grants: grants.clone() };
+    let at_once = config.reuse_concurrency;
+    let reuse = Reuse::new(config.reuse, at_once).unwrap_or_else(|why| {
+        problems.push(format!("--reuse-concurrency {at_once}: {why}"));
+        Reuse { requests: config.reuse, at_once }
+    });
+    let app = |path| Target::App { path, reuse, grants: grants.clone() };
     let files = |path| Target::Files(StaticPlan::new(path));
     let mut add =
         |flag, mount: &Mount, target: &dyn Fn(PathBuf) -> Target| match normal(&mount.prefix) {

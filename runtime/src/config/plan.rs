@@ -147,13 +147,35 @@ pub(crate) struct RouteOrigins {
 /// What answers a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// A component, how many requests one instance serves, if that is said, and
-    /// what it may reach.
-    App { path: PathBuf, reuse: Option<u32>, grants: GrantsPlan },
+    /// A component, how its instances are used again, and what it may reach.
+    App { path: PathBuf, reuse: Reuse, grants: GrantsPlan },
     /// A directory of static files.
     Files(StaticPlan),
     /// Another address.
     Redirect { to: String, status: StatusCode },
+}
+
+/// How the instances of an app are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Reuse {
+    /// Requests that one serves, if that is said; 1 is fresh.
+    pub(crate) requests: Option<u32>,
+    /// How many of them at the same time.
+    pub(crate) at_once: u32,
+}
+
+impl Reuse {
+    /// So many requests, of which so many at the same time.
+    ///
+    /// # Errors
+    /// That is more than one serves at all.
+    pub(crate) fn new(requests: Option<u32>, at_once: u32) -> Result<Reuse, String> {
+        let all = requests.unwrap_or(1);
+        if at_once > all {
+            return Err(format!("an instance serves {all} requests in all; raise reuse"));
+        }
+        Ok(Reuse { requests, at_once })
+    }
 }
 
 /// Where key-value data is.
@@ -282,9 +304,15 @@ impl Plan {
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Target::App { path, reuse: None | Some(1), .. } => write!(f, "{}", path.display()),
-            Target::App { path, reuse: Some(reuse), .. } => {
-                write!(f, "{}, reused {reuse} times", path.display())
+            Target::App { path, reuse, .. } => {
+                write!(f, "{}", path.display())?;
+                if let Some(times) = reuse.requests.filter(|times| *times > 1) {
+                    write!(f, ", reused {times} times")?;
+                }
+                match reuse.at_once {
+                    1 => Ok(()),
+                    at_once => write!(f, ", {at_once} at once"),
+                }
             }
             Target::Files(files) => write!(f, "files in {}", files.path.display()),
             Target::Redirect { to, status } => write!(f, "redirect to {to} ({})", status.as_u16()),

@@ -122,6 +122,11 @@ pub(super) const ROUTE: &[Key] = &[
     key("app", Kind::Text, "a component, relative to this file"),
     key("name", Kind::Text, "what the tenant's apps call the app: http://NAME.internal"),
     key("reuse", Kind::Number, "requests that one instance serves; 1 is fresh, the default"),
+    key(
+        "reuse-concurrency",
+        Kind::Number,
+        "how many of them at the same time, of an app of wasi:http 0.3; 1 is the default",
+    ),
     key("grants", Kind::Table(GRANTS), "what the app may reach"),
     key(
         "etag",

@@ -249,13 +249,15 @@ impl Loader<'_> {
                         App::new(component, of_app.clone(), granted.clone(), reuse, owner.clone())
                     };
                     let library = self.library.clone();
-                    let mounted = || Mounted::new(source, library, limits, tenant.clone(), new);
+                    let at_once = reuse.at_once;
+                    let mounted =
+                        || Mounted::new(source, library, limits, at_once, tenant.clone(), new);
                     before.unwrap_or_else(|| Arc::new(mounted()))
                 });
                 let app = app.clone();
                 let loaded = self.components.get(path).filter(|_| !app.is_loaded()).cloned();
                 if let Some(Err(unfit)) = loaded.map(|component| app.set(component)) {
-                    let at = route.origins.memory.as_ref().filter(|_| unfit.limit == "memory");
+                    let at = route.origins.memory.as_ref().filter(|_| unfit.is_memory());
                     let at = at.map_or(String::new(), |origin| format!(" at {}", origin.at()));
                     let why = format!("{}: {unfit}{at}", path.display());
                     self.problems.push(route.origins.target.problem(why));

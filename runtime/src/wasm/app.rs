@@ -1,6 +1,7 @@
 //! A component with its tenant, grants and limits, and a request's way through
 //! one of its instances.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,11 +10,13 @@ use tokio::time::{Instant, timeout_at};
 use super::component::Component;
 use super::convert;
 use super::instance::Instance;
-use super::meter;
+use super::meter::{self, Single};
 use super::pool::Pool;
+use super::service::Rooms;
 use super::usual::Usual;
 use super::world::World;
 use crate::capability::Grants;
+use crate::config::plan::Reuse;
 use crate::error::GuestError;
 use crate::limits::Limits;
 use crate::request::Request;
@@ -28,23 +31,24 @@ pub(crate) struct App {
     pub(super) limits: Arc<Limits>,
     pub(super) grants: Arc<Grants>,
     pub(super) pool: Arc<Pool>,
-    usual: Arc<Usual>,
+    pub(super) rooms: Rooms,
+    pub(super) usual: Arc<Usual>,
 }
 
 impl App {
-    /// Mounts a component. `reuse` is how many requests one instance serves, if
-    /// that is said.
+    /// Mounts a component.
     pub(crate) fn new(
         component: Arc<Component>,
         limits: Arc<Limits>,
         grants: Arc<Grants>,
-        reuse: Option<u32>,
+        reuse: Reuse,
         tenant: Arc<Tenant>,
     ) -> App {
-        let reuse = reuse.unwrap_or(component.usual_reuse);
+        let rooms = Rooms::new(reuse.at_once);
+        let reuse = reuse.requests.unwrap_or(component.usual_reuse);
         let pool =
             component.engine.pools.add(Pool::new(reuse, limits.instance_idle, tenant.clone()));
-        App { component, tenant, limits, grants, pool, usual: Arc::default() }
+        App { component, tenant, limits, grants, pool, rooms, usual: Arc::default() }
     }
 
     /// Whether requests and answers are streams: then [`App::serve`] answers.
@@ -62,25 +66,26 @@ impl App {
         route: &Arc<str>,
     ) -> Result<Response, GuestError> {
         let (app, of_guest, route) = (self.clone(), request.clone(), route.clone());
-        let run = async move {
+        let run = Box::pin(async move {
             let answer = app.run(&of_guest, &body, &found, route).await?;
             convert::response(answer, &of_guest, &app)
-        };
+        });
         self.within_limits(request, permit, run).await
     }
 
-    /// Runs a guest of this app within its limits of CPU and wall time.
+    /// Runs a guest of this app within its limits of CPU and wall time. It comes in a
+    /// box: it is large, and is not to be moved from here to there on its way.
     pub(super) async fn within_limits<T: Send + 'static>(
         &self,
         request: &Arc<Request>,
         permit: Permit,
-        guest: impl Future<Output = Result<T, GuestError>> + Send + 'static,
+        guest: Pin<Box<impl Future<Output = Result<T, GuestError>> + Send + 'static>>,
     ) -> Result<T, GuestError> {
         let engine = &self.component.engine;
         let held = (permit, engine.clock.tick());
         let (cpu, wall) = (self.limits.cpu, self.limits.wall);
-        let (background, usual) = (&engine.background, &self.usual);
-        let run = meter::run(guest, held, cpu, request.clone(), background, &self.tenant, usual);
+        let account = Single::new(request.clone(), cpu, held);
+        let run = meter::run(guest, account, &engine.background, &self.tenant, &self.usual);
         let left = wall.saturating_sub(request.spent.loading());
         tokio::time::timeout(left, run).await.unwrap_or(Err(GuestError::WallExceeded(wall)))
     }

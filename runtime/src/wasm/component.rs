@@ -51,6 +51,11 @@ impl Component {
         usize::try_from(pages).unwrap_or(usize::MAX).saturating_mul(PAGE)
     }
 
+    /// Whether an instance can serve several requests at the same time.
+    pub(super) fn serves_several(&self) -> bool {
+        self.world == World::Service
+    }
+
     /// What an instance takes of its tenant's memory beside its own, in bytes.
     pub(super) fn beside(&self) -> usize {
         let streams = if self.engine.kind.is_concurrent() { STREAMS } else { 0 };

@@ -4,6 +4,7 @@
 use wasmtime::{CallHook, StoreContextMut};
 
 use super::host::Host;
+use super::whose;
 
 /// What an answer may be beside its body, in bytes: its headers.
 const BESIDE_BODY: usize = 256 << 10;
@@ -44,6 +45,9 @@ impl Calls {
 
 /// SECURITY: an error here is a trap.
 pub(super) fn called(mut store: StoreContextMut<'_, Host>, call: CallHook) -> wasmtime::Result<()> {
+    if matches!(call, CallHook::CallingWasm) {
+        whose::find(&mut store)?;
+    }
     let host = store.data_mut();
     match call {
         CallHook::CallingWasm => host.calls.enter(),

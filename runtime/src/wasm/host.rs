@@ -19,6 +19,7 @@ use super::hook::Calls;
 use super::memory::MemoryLimit;
 use super::output::Output;
 use super::texts;
+use super::whose::Whose;
 use crate::capability::fetch::Fetch;
 use crate::capability::files::{self, Denied};
 use crate::capability::{Grants, config, keys, keyvalue, log};
@@ -45,12 +46,14 @@ pub(super) struct Host {
     /// What the call that it makes gives it, until that is in its own memory. SECURITY:
     /// its `realloc` is asked for room before, and may take its time.
     pub(super) given: Option<Taken>,
+    /// The requests that are served, if it is several at the same time.
+    pub(super) whose: Whose,
     http: WasiHttpCtx,
-    fetch: Fetch,
+    pub(super) fetch: Fetch,
     pub(super) output: Output,
     pub(super) memory: MemoryLimit,
     /// In place of the machine's clocks, if the tenant has it so.
-    frozen: Option<FrozenTime>,
+    pub(super) frozen: Option<FrozenTime>,
     grants: Arc<Grants>,
     /// The largest body of an answer, in bytes.
     pub(super) largest: usize,
@@ -67,6 +70,7 @@ impl Host {
             handles: Handles::new(&tenant.memory),
             calls: Calls::default(),
             given: None,
+            whose: Whose::default(),
             http,
             fetch: Fetch::new(grants.outbound.clone(), output.shared()),
             output,
@@ -113,6 +117,7 @@ impl Drop for Host {
     /// sends them must know before that this is not their end.
     fn drop(&mut self) {
         self.fetch.end();
+        self.dismiss_all();
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Instance {
     pub(super) store: Store<Host>,
     pub(super) function: Func,
     /// What the guest may hand over in one call, in bytes.
-    most: usize,
+    pub(super) most: usize,
     /// Requests that it has answered, and may answer.
     pub(super) served: u32,
     pub(super) share: u32,

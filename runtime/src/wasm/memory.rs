@@ -140,6 +140,12 @@ impl MemoryLimit {
         self.request = Some(request.clone());
     }
 
+    /// Serves another request than before, at the same time as that one.
+    pub(super) fn tell_another(&mut self, request: &Arc<Request>) {
+        request.spent.set_memory(self.taken.bytes());
+        self.request = Some(request.clone());
+    }
+
     /// Whether most of what an instance may have is taken: memory of WebAssembly
     /// never shrinks, and the next request may need some. Garbage collectors of
     /// guests are in no hurry (docs/architecture.md).

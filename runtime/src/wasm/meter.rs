@@ -1,4 +1,5 @@
-//! CPU time of one request, measured around each poll of its future.
+//! CPU time of a guest, measured around each poll of its future, and charged to
+//! whom it runs for.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::background::Background;
 use super::clock::Ticking;
 use super::fair::TenantKey;
-use super::used::{SHORT, Used, thread_time};
+use super::used::{Part, SHORT, Used, thread_time};
 use super::usual::{First, Usual};
 use crate::error::GuestError;
 use crate::request::Request;
@@ -44,18 +45,68 @@ const MANY: usize = 4;
 /// What a request counts for among those of its app that went on in the background.
 const LONG: Duration = Duration::from_millis(4);
 
+/// For whom a guest runs: who is charged for what it uses. Dropped after the guest.
+pub(super) trait Account: Send + Unpin + 'static {
+    /// It runs next. How many requests have come since it last did.
+    fn begin(&mut self, cx: &mut Context<'_>) -> u32;
+    /// It has used `part` more, `used` in all. Why it ends, if it does.
+    fn charge(&mut self, used: &Used, part: Part) -> Option<GuestError>;
+    /// From now on it goes on in the background.
+    fn leave_front(&mut self);
+    /// How many requests it runs for now, and ran for in all.
+    fn present(&self) -> u32;
+    fn requests(&self) -> u32;
+    /// Whether an instance was made for it.
+    fn has_new_instance(&self) -> bool;
+}
+
+/// A request that has a guest for itself.
+pub(super) struct Single {
+    request: Arc<Request>,
+    limit: Duration,
+    _held: Held,
+}
+
+impl Single {
+    pub(super) fn new(request: Arc<Request>, limit: Duration, held: Held) -> Single {
+        Single { request, limit, _held: held }
+    }
+}
+
+impl Account for Single {
+    fn begin(&mut self, _: &mut Context<'_>) -> u32 {
+        0
+    }
+
+    fn charge(&mut self, used: &Used, _: Part) -> Option<GuestError> {
+        self.request.spent.set_cpu(used.all);
+        used.over(self.limit)
+    }
+
+    fn leave_front(&mut self) {}
+
+    fn present(&self) -> u32 {
+        1
+    }
+
+    fn requests(&self) -> u32 {
+        1
+    }
+
+    fn has_new_instance(&self) -> bool {
+        self.request.spent.has_new_instance()
+    }
+}
+
 /// A guest's future that ends when its CPU time is used up. It is boxed so that
 /// it can move between threads while it is half-way.
-struct Metered<F> {
+struct Metered<F, A: Account> {
     guest: Pin<Box<F>>,
     used: Used,
-    limit: Duration,
-    /// Told what was used.
-    request: Arc<Request>,
     tenant: Arc<Tenant>,
     usual: Arc<Usual>,
     place: Place,
-    _held: Held,
+    account: A,
 }
 
 /// Where a guest runs, and what follows from that.
@@ -70,10 +121,10 @@ enum Place {
     },
 }
 
-/// What a guest holds. Dropped after the guest, as is what it counts among: one
+/// What a request's guest holds. Dropped after the guest, as is what it counts among: one
 /// that nobody waits for any more runs until it next yields; until then it has its
 /// place, and the clock must tick for it.
-type Held = (Permit, Ticking);
+pub(super) type Held = (Permit, Ticking);
 
 /// Runs a guest here for its first slice, then in the background. If its tenant has
 /// so many there already, or used so much here, that this one may well hold up
@@ -82,11 +133,9 @@ type Held = (Permit, Ticking);
 /// takes a part of a tick stay here, in turn: to change threads would cost a third of
 /// what they take. The returned future is small, so that those around it are, too:
 /// they move.
-pub(super) fn run<F, T>(
-    guest: F,
-    held: Held,
-    limit: Duration,
-    request: Arc<Request>,
+pub(super) fn run<F, T, A>(
+    guest: Pin<Box<F>>,
+    account: A,
     background: &Background,
     tenant: &Arc<Tenant>,
     usual: &Arc<Usual>,
@@ -94,6 +143,7 @@ pub(super) fn run<F, T>(
 where
     F: Future<Output = Result<T, GuestError>> + Send + 'static,
     T: Send + 'static,
+    A: Account,
 {
     let running = tenant.running.clone();
     let crowded = running.in_background.load(Relaxed) >= background.threads;
@@ -102,14 +152,12 @@ where
         false => usual.place(tenant.is_in_debt(), !background.has_others(&running)),
     };
     let mut metered = Metered {
-        guest: Box::pin(guest),
+        guest,
         used: Used::default(),
-        limit,
-        request,
         tenant: tenant.clone(),
         usual: usual.clone(),
         place: Place::Here,
-        _held: held,
+        account,
     };
     async move {
         let key = Arc::as_ptr(&running) as TenantKey;
@@ -129,6 +177,7 @@ where
                 }
                 let among = InBackground::one_of(running, background);
                 metered.place = Place::Background { _among: among };
+                metered.account.leave_front();
                 background.go_on(metered, key).await.unwrap_or(Err(GuestError::Panicked))
             }
         }
@@ -188,30 +237,34 @@ impl Drop for Stays<'_> {
     }
 }
 
-impl<F, T> Future for Metered<F>
+impl<F, T, A> Future for Metered<F, A>
 where
     F: Future<Output = Result<T, GuestError>>,
+    A: Account,
 {
     type Output = Result<T, GuestError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let come = self.account.begin(cx);
+        let slice = self.slice();
+        self.used.forgive(slice.saturating_mul(come));
+        let before = self.used.whole();
         // In the background only the thread's own time says what was used; in turn it
         // tells who does not yield from what stood still.
         let by_wall = matches!(self.place, Place::Here) && !self.used.is_in_doubt;
         let polled = if by_wall { self.poll_by_wall(cx) } else { self.poll_by_thread(cx) };
-        self.request.spent.set_cpu(self.used.all);
-        match polled {
-            Poll::Pending if self.used.is_over(self.limit) => {
-                Poll::Ready(Err(GuestError::CpuExceeded { used: self.used.all, limit: self.limit }))
-            }
-            polled => polled,
+        let Metered { used, account, .. } = &mut *self;
+        match (polled, account.charge(used, used.since(before))) {
+            (Poll::Pending, Some(why)) => Poll::Ready(Err(why)),
+            (polled, _) => polled,
         }
     }
 }
 
-impl<F, T> Metered<F>
+impl<F, T, A> Metered<F, A>
 where
     F: Future<Output = Result<T, GuestError>>,
+    A: Account,
 {
     /// Runs it where connections are served, a poll a turn; its result, or none if it
     /// is to go on in the background.
@@ -268,16 +321,16 @@ where
     }
 }
 
-impl<F> Drop for Metered<F> {
+impl<F, A: Account> Drop for Metered<F, A> {
     fn drop(&mut self) {
-        self.note(self.used.all);
+        self.note(self.used.all / self.account.requests().max(1));
     }
 }
 
-impl<F> Metered<F> {
+impl<F, A: Account> Metered<F, A> {
     /// What a new instance takes at first says nothing of the next request.
     fn note(&self, used: Duration) {
-        if !self.request.spent.has_new_instance() {
+        if !self.account.has_new_instance() {
             self.usual.note(used);
         }
     }
@@ -286,7 +339,7 @@ impl<F> Metered<F> {
     fn slice(&self) -> Duration {
         match self.place {
             Place::InTurn => SLICE_IN_TURN,
-            _ if self.request.spent.has_new_instance() => FIRST_RUN,
+            _ if self.account.has_new_instance() => FIRST_RUN,
             _ => FIRST_SLICE,
         }
     }
@@ -296,14 +349,15 @@ impl<F> Metered<F> {
     /// did not yield is one of its own kind.
     fn owe(&self, used: Duration, most: Duration) {
         match self.place {
-            Place::Here if used > most => self.tenant.owes(used),
+            // As if each request had been polled by itself.
+            Place::Here if used / self.account.present().max(1) > most => self.tenant.owes(used),
             Place::InTurn if used > UNYIELDING => self.tenant.did_not_yield(used),
             _ => {}
         }
     }
 }
 
-impl<F: Future> Metered<F> {
+impl<F: Future, A: Account> Metered<F, A> {
     /// By the monotonic clock, which costs a twentieth of the thread's (no system
     /// call) and never shows less.
     fn poll_by_wall(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {

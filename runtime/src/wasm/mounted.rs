@@ -24,6 +24,8 @@ pub(crate) struct Mounted {
     /// Makes the app of its component.
     make: Box<dyn Fn(Arc<Component>) -> App + Send + Sync>,
     limits: Arc<Limits>,
+    /// Requests that an instance is to serve at the same time.
+    at_once: u32,
     pub(crate) tenant: Arc<Tenant>,
     current: ArcSwapOption<App>,
     /// Why it is never there: its component does not fit its limits.
@@ -40,6 +42,7 @@ impl Mounted {
         source: Arc<Source>,
         library: Arc<Library>,
         limits: Arc<Limits>,
+        at_once: u32,
         tenant: Arc<Tenant>,
         make: impl Fn(Arc<Component>) -> App + Send + Sync + 'static,
     ) -> Mounted {
@@ -48,6 +51,7 @@ impl Mounted {
             library,
             make: Box::new(make),
             limits,
+            at_once,
             tenant,
             current: ArcSwapOption::empty(),
             unfit: OnceLock::new(),
@@ -142,13 +146,17 @@ impl Mounted {
     /// From now on the app is there.
     ///
     /// # Errors
-    /// An instance would have more memory from its start than it may have.
+    /// An instance would have more memory from its start than it may have, or cannot
+    /// serve several requests at the same time.
     pub(crate) fn set(self: &Arc<Self>, component: Arc<Component>) -> Result<Arc<App>, Unfit> {
+        if self.at_once > 1 && !component.serves_several() {
+            return Err(*self.unfit.get_or_init(|| Unfit::OneAtATime));
+        }
         let of_tenant = self.tenant.limits.tenant_memory.saturating_sub(component.beside());
         let (least, most) = (component.least_memory(), self.limits.memory.min(of_tenant));
         if least > most {
             let limit = if most < self.limits.memory { "tenant-memory" } else { "memory" };
-            return Err(*self.unfit.get_or_init(|| Unfit { least, most, limit }));
+            return Err(*self.unfit.get_or_init(|| Unfit::Memory { least, most, limit }));
         }
         let app = Arc::new((self.make)(component));
         self.current.store(Some(app.clone()));
@@ -170,16 +178,28 @@ impl Mounted {
 
 /// A component that does not fit its limits.
 #[derive(Clone, Copy)]
-pub(crate) struct Unfit {
-    least: usize,
-    most: usize,
-    /// The limit that is too low.
-    pub(crate) limit: &'static str,
+pub(crate) enum Unfit {
+    /// This limit is too low for it.
+    Memory { least: usize, most: usize, limit: &'static str },
+    /// It is to serve several requests at the same time.
+    OneAtATime,
+}
+
+impl Unfit {
+    /// Whether an instance's limit of memory is too low.
+    pub(crate) fn is_memory(&self) -> bool {
+        matches!(self, Unfit::Memory { limit: "memory", .. })
+    }
 }
 
 impl std::fmt::Display for Unfit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Unfit { least, most, limit } = *self;
+        let Unfit::Memory { least, most, limit } = *self else {
+            return f.write_str(
+                "an instance serves one request at a time, unless it is of wasi:http 0.3; leave \
+                 out reuse-concurrency",
+            );
+        };
         let (least, most) = (Bytes(least), Bytes(most));
         write!(
             f,

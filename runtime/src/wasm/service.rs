@@ -6,6 +6,9 @@ mod fate;
 mod handler;
 mod outgoing;
 mod proxy;
+mod pump;
+mod room;
+mod shared;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,6 +32,7 @@ use crate::respond::{Response, has_no_body};
 use crate::tenant::Permit;
 use fate::Fate;
 use outgoing::Outgoing;
+pub(super) use room::Rooms;
 
 /// What a guest set as its answer, or the error that it set in its place.
 type Set = Result<http::Response<WasiBody>, String>;
@@ -66,7 +70,10 @@ impl App {
         let (sender, mut answer) = oneshot::channel();
         let fate = Fate::default();
         let given = Given { upload, set: sender, fate: fate.clone() };
-        let mut guest: Guest = Box::pin(place.clone().run(given, permit));
+        let mut guest: Guest = match self.rooms.are_shared() {
+            true => Box::pin(place.clone().share(given, permit)),
+            false => Box::pin(place.clone().run(given, permit)),
+        };
         let mut set = None;
         tokio::select! {
             biased;
@@ -105,12 +112,12 @@ impl Place {
     async fn run(self, given: Given, permit: Permit) -> Result<(), GuestError> {
         let Place { app, request, route } = self;
         let (of_guest, app_of_guest) = (request.clone(), app.clone());
-        let guest = async move {
+        let guest = Box::pin(async move {
             match app_of_guest.component.world {
                 World::Service => handler::run(&app_of_guest, &of_guest, &route, given).await,
                 _ => proxy::run(&app_of_guest, &of_guest, &route, given).await,
             }
-        };
+        });
         app.within_limits(&request, permit, guest).await
     }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::error::GuestError;
+
 /// Polls that are shorter hold up nobody.
 pub(super) const SHORT: Duration = Duration::from_micros(250);
 
@@ -50,9 +52,53 @@ impl Used {
         self.polls += 1;
     }
 
+    /// Adds a request's part of a poll of several.
+    pub(super) fn add_part(&mut self, part: Part) {
+        self.add(part.used);
+        self.counted += part.counted;
+    }
+
+    /// What was used since it was like this.
+    pub(super) fn since(&self, before: Part) -> Part {
+        let used = self.all.saturating_sub(before.used);
+        Part { used, counted: self.counted.saturating_sub(before.counted) }
+    }
+
+    /// All that was used.
+    pub(super) fn whole(&self) -> Part {
+        Part { used: self.all, counted: self.counted }
+    }
+
+    /// Forgets so much of what counts for where it goes on.
+    pub(super) fn forgive(&mut self, time: Duration) {
+        self.after_first = self.after_first.saturating_sub(time);
+    }
+
+    /// Why a request ends that used so much.
+    pub(super) fn over(&self, limit: Duration) -> Option<GuestError> {
+        let over = self.is_over(limit);
+        over.then_some(GuestError::CpuExceeded { used: self.all, limit })
+    }
+
     /// The first poll alone ends nobody: it may have stood still.
-    pub(super) fn is_over(&self, limit: Duration) -> bool {
+    fn is_over(&self, limit: Duration) -> bool {
         self.polls > 1 && self.counted >= limit
+    }
+}
+
+/// What one poll used, or the part of it that one of several requests is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    used: Duration,
+    counted: Duration,
+}
+
+impl Part {
+    /// What each of so many is charged. SECURITY: all of it together is what was used,
+    /// so that nobody can use more than all of them may.
+    pub(super) fn of_each(self, count: usize) -> Part {
+        let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
+        Part { used: self.used / count, counted: self.counted / count }
     }
 }
 
@@ -79,6 +125,19 @@ mod tests {
         assert_eq!((used.all, used.after_first, used.counted), (ms(1_800), ms(900), ms(10)));
         used.add_by_thread(ms(90));
         assert!(used.is_over(ms(100)) && !used.is_over(ms(101)));
+    }
+
+    #[test]
+    fn each_of_several_is_charged_its_part() {
+        let (mut all, mut one) = (Used::default(), Used::default());
+        let before = all.whole();
+        all.add_by_thread(ms(40));
+        one.add_part(all.since(before).of_each(4));
+        let before = all.whole();
+        all.add_by_wall(ms(40));
+        one.add_part(all.since(before).of_each(2));
+        assert_eq!((one.all, one.after_first), (ms(30), ms(20)));
+        assert_eq!(one.counted, ms(10) + Duration::from_micros(2_500));
     }
 
     #[test]

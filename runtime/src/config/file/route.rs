@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use super::{Reader, Standing, texts};
 use crate::config::origins::app_name;
 use crate::config::pattern;
-use crate::config::plan::{NEVER_FRESH, RouteOrigins, RoutePlan, StaticPlan, Target};
+use crate::config::plan::{NEVER_FRESH, Reuse, RouteOrigins, RoutePlan, StaticPlan, Target};
 use crate::config::reader::{Item, Section};
 use crate::config::schema;
 use crate::limits::keys::Scope;
@@ -61,6 +61,7 @@ impl Reader<'_> {
     fn target(&self, section: &Section<'_>, pattern: &str) -> Target {
         let of_others = [
             ("reuse", "app"),
+            ("reuse-concurrency", "app"),
             ("name", "app"),
             ("grants", "app"),
             ("etag", "app"),
@@ -105,11 +106,12 @@ impl Reader<'_> {
     }
 
     fn app(&self, section: &Section<'_>) -> Target {
-        let reuse = section.item("reuse").and_then(|item| {
-            item.number(|text| {
-                let number = text.parse().ok().filter(|number| *number > 0);
-                number.ok_or_else(|| "write 1 for fresh instances, or more".to_owned())
-            })
+        let requests = count(section, "reuse", "write 1 for fresh instances, or more");
+        let at_once = count(section, "reuse-concurrency", "write 1 for one at a time, or more");
+        let at_once = at_once.unwrap_or(1);
+        let reuse = Reuse::new(requests, at_once).unwrap_or_else(|why| {
+            let _: Option<()> = section.item("reuse-concurrency").and_then(|item| item.wrong(why));
+            Reuse { requests, at_once }
         });
         Target::App {
             path: self.path(section, "app").unwrap_or_default(),
@@ -130,6 +132,14 @@ impl Reader<'_> {
             path: default.path,
         })
     }
+}
+
+/// A number from 1 on; `mend` is what else to write.
+fn count(section: &Section<'_>, key: &str, mend: &str) -> Option<u32> {
+    section.item(key)?.number(|text| {
+        let number = text.parse().ok().filter(|number| *number > 0);
+        number.ok_or_else(|| mend.to_owned())
+    })
 }
 
 fn redirect(section: &Section<'_>, pattern: &str) -> Target {

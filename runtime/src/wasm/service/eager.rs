@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 const AT_ONCE: Duration = Duration::from_micros(200);
 
 /// Polls a future again while it wakes itself.
-pub(super) struct Eager<F> {
-    future: Pin<Box<F>>,
+pub(super) struct Eager<'a, F> {
+    future: Pin<&'a mut F>,
     flag: Arc<Flag>,
 }
 
@@ -26,13 +26,13 @@ struct Flag {
     outer: Mutex<Option<Waker>>,
 }
 
-impl<F: Future> Eager<F> {
-    pub(super) fn new(future: F) -> Eager<F> {
-        Eager { future: Box::pin(future), flag: Arc::default() }
+impl<'a, F: Future> Eager<'a, F> {
+    pub(super) fn new(future: Pin<&'a mut F>) -> Eager<'a, F> {
+        Eager { future, flag: Arc::default() }
     }
 }
 
-impl<F: Future> Future for Eager<F> {
+impl<F: Future> Future for Eager<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -82,6 +82,7 @@ impl Wake for Flag {
 mod tests {
     use super::*;
     use std::future::poll_fn;
+    use std::pin::pin;
     use std::sync::atomic::AtomicUsize;
 
     /// Counts how often it was woken.
@@ -99,7 +100,7 @@ mod tests {
         let mut polls = 0;
         let inner: Arc<Mutex<Option<Waker>>> = Arc::default();
         let kept = inner.clone();
-        let mut eager = Eager::new(poll_fn(move |cx| {
+        let mut inner_polls = pin!(poll_fn(move |cx| {
             polls += 1;
             match polls {
                 1 | 2 => cx.waker().wake_by_ref(),
@@ -108,6 +109,7 @@ mod tests {
             }
             Poll::Pending
         }));
+        let mut eager = Eager::new(inner_polls.as_mut());
         let count = Arc::new(Count::default());
         let waker = Waker::from(count.clone());
         let mut cx = Context::from_waker(&waker);
@@ -120,10 +122,11 @@ mod tests {
 
     #[test]
     fn what_wakes_itself_for_ever_lets_others_have_their_turn() {
-        let mut eager = Eager::new(poll_fn(|cx: &mut Context<'_>| {
+        let mut always = pin!(poll_fn(|cx: &mut Context<'_>| {
             cx.waker().wake_by_ref();
             Poll::<()>::Pending
         }));
+        let mut eager = Eager::new(always.as_mut());
         let count = Arc::new(Count::default());
         let waker = Waker::from(count.clone());
         assert!(Pin::new(&mut eager).poll(&mut Context::from_waker(&waker)).is_pending());

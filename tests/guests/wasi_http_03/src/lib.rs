@@ -19,6 +19,11 @@ use wasip3::{wit_future, wit_stream};
 /// How often this instance was called: says whether it is fresh.
 static CALLS: AtomicU32 = AtomicU32::new(0);
 
+/// How many came to `/meet` in this instance.
+static MET: AtomicU32 = AtomicU32::new(0);
+/// Nanoseconds between two looks at that. An instance is next to never seen at work.
+const LOOK: u64 = 50_000_000;
+
 struct Streams;
 
 type Answered = Result<Response, ErrorCode>;
@@ -67,6 +72,18 @@ impl wasip3::exports::http::handler::Guest for Streams {
         match path {
             path if path.ends_with("/hello") => say("Hello, world!\n".to_owned()),
             "/calls" => say(format!("{}\n", CALLS.fetch_add(1, Ordering::Relaxed) + 1)),
+            "/met" => say(format!("{}\n", MET.load(Ordering::Relaxed))),
+            "/meet" => {
+                let number = MET.fetch_add(1, Ordering::Relaxed) + 1;
+                while u64::from(MET.load(Ordering::Relaxed)) < query.number("count") {
+                    wait_for(LOOK).await;
+                }
+                println!("met as {number}");
+                say(format!("{number}\n"))
+            }
+            "/loop" => loop {
+                std::hint::black_box(0);
+            },
             "/seen" => say(seen(&request)),
             "/visits" => say(visits::count()),
             "/echo" => echo(request),

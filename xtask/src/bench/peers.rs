@@ -158,7 +158,8 @@ pub(crate) fn hello(site: &Site) -> Vec<Peer> {
 }
 
 /// The peers of `bench components`: the same components in ours and in `wasmtime
-/// serve`, fresh, and reused as often, by one request at a time.
+/// serve`, fresh, and reused as often: by one request at a time, and of 0.3 by
+/// several at the same time.
 pub(crate) fn components(site: &Site) -> Vec<Peer> {
     let (old, new) = (site.test_guest("wasi_http_hello"), site.test_guest("wasi_http_03"));
     let mut peers = vec![
@@ -166,6 +167,12 @@ pub(crate) fn components(site: &Site) -> Vec<Peer> {
         site.component("myweb 0.2 reused", "/hello", &old, &["--reuse", REUSE]),
         site.component("myweb 0.3 fresh", "/hello", &new, &[]),
         site.component("myweb 0.3 reused", "/hello", &new, &["--reuse", REUSE]),
+        site.component(
+            "myweb 0.3 at once",
+            "/hello",
+            &new,
+            &["--reuse", REUSE, "--reuse-concurrency", AT_ONCE],
+        ),
     ];
     if has_wasmtime() {
         let serve = |name, guest: &str, reuse, at_once| {
@@ -178,13 +185,15 @@ pub(crate) fn components(site: &Site) -> Vec<Peer> {
             serve("wasmtime 0.2 reused", &old, REUSE, "1"),
             serve("wasmtime 0.3 fresh", &new, "1", "1"),
             serve("wasmtime 0.3 reused", &new, REUSE, "1"),
-            serve("wasmtime 0.3 at once", &new, REUSE, "16"),
+            serve("wasmtime 0.3 at once", &new, REUSE, AT_ONCE),
         ]);
     }
     peers
 }
 
 const REUSE: &str = "1000000";
+/// Requests in an instance at the same time.
+const AT_ONCE: &str = "16";
 
 /// The peers that stream, by the version of `wasi:http`: ours, and `wasmtime serve`.
 pub(crate) fn streams(site: &Site) -> Vec<Peer> {

@@ -82,10 +82,13 @@ impl<'a> Victim<'a> {
         let most = before + ((clients * self.memory + BESIDE) << 10);
         let peak = memory_of(self.server, "VmHWM");
         assert!(peak <= most, "{peak} KiB of memory at most, {before} before");
-        assert_eq!(of_process(self.server, "task"), self.threads, "no thread more, none less");
+        // A thread that writes logs while others are held up is there for some seconds.
+        let deadline = Instant::now() + PATIENCE;
+        while of_process(self.server, "task") != self.threads {
+            assert!(Instant::now() < deadline, "there are other threads than before");
+        }
         // The server takes a moment to see that the last clients have left; each
         // thread has a descriptor of its own for its pages.
-        let deadline = Instant::now() + PATIENCE;
         while of_process(self.server, "fd") > self.descriptors + self.threads {
             assert!(Instant::now() < deadline, "descriptors are left");
         }

@@ -89,9 +89,10 @@ macro_rules! adapter {
     };
 }
 
-static STARLINGMONKEY: [(&str, &str); 9] = adapter![
+static STARLINGMONKEY: [(&str, &str); 10] = adapter![
     "build.mjs",
     "app.js",
+    "form.js",
     "guard.js",
     "starlingmonkey/engine.mjs",
     "starlingmonkey/body.js",
@@ -101,9 +102,10 @@ static STARLINGMONKEY: [(&str, &str); 9] = adapter![
     "starlingmonkey/response.js"
 ];
 
-static QUICKJS: [(&str, &str); 23] = adapter![
+static QUICKJS: [(&str, &str); 24] = adapter![
     "build.mjs",
     "app.js",
+    "form.js",
     "guard.js",
     "quickjs/engine.mjs",
     "quickjs/answer.js",

@@ -1,7 +1,8 @@
 // What requests and responses have in common: a body, which is read once.
 
 import { bytesOf } from "./blob.js";
-import { read, written } from "./form.js";
+import { read } from "../form.js";
+import { written } from "./form.js";
 
 export class Body {
   /** Bytes, a stream, or null for no body. */

@@ -2,6 +2,8 @@
 // own object, whose bodies are streams, takes three times as long as all else of a request: it is made when something
 // asks for what it alone has.
 
+import { read } from "../form.js";
+
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
@@ -69,6 +71,11 @@ export class Body {
 
   async json() {
     return this.#real === null ? JSON.parse(decoder.decode(this.#read())) : this.#real.json();
+  }
+
+  async formData() {
+    if (this.#real !== null) return this.#real.formData();
+    return read(this.#read(), this.headers.get("content-type") ?? "");
   }
 
   /** The bytes, which nobody reads again. */

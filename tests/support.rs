@@ -7,10 +7,11 @@ pub mod scripts;
 pub mod tls;
 
 use std::io::{BufRead, BufReader};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -226,6 +227,14 @@ pub fn run_for(
     let output = child.wait_with_output().expect("the output can be read");
     let text = [output.stdout, output.stderr].concat();
     (status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// An address that nobody else is given: each has a host of its own.
+pub fn nobodys_address() -> SocketAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let host = Ipv4Addr::new(127, 0, 66, NEXT.fetch_add(1, Relaxed));
+    let bound = TcpListener::bind((host, 0)).expect("a port");
+    bound.local_addr().expect("an address")
 }
 
 /// Waits until something holds.

@@ -1,7 +1,6 @@
 //! The same promises with data in Redis, by Debian's `redis-server`.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use super::{buckets_are_their_tenants, hostile, operations, two_tenants};
 use crate::judges::is_there;
 use crate::support::tls::Authority;
-use crate::support::{BINARY, Server, test_guest, wait_for};
+use crate::support::{BINARY, Server, nobodys_address, test_guest, wait_for};
 
 /// A server of Redis on a socket of the file system, ended when dropped.
 struct Redis {
@@ -162,21 +161,20 @@ fn a_redis_that_is_gone_is_an_error_and_it_is_used_when_it_is_back() {
 #[test]
 fn a_redis_over_tls_is_used_if_it_is_trusted() {
     let authority = Authority::new();
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    drop(listener);
+    let address = nobodys_address();
+    let (host, port) = (address.ip().to_string(), address.port().to_string());
     let redis = Redis::start_with(|folder| {
-        authority.certify(folder, "redis", &["localhost"]);
+        authority.certify(folder, "redis", &[&host]);
         fs::write(folder.join("authority.pem"), authority.pem()).expect("a file");
         let file = |name: &str| folder.join(name).display().to_string();
         let (own, trusted) = (file("redis.pem"), file("authority.pem"));
-        let tls = ["--tls-port", &port.to_string(), "--tls-auth-clients", "no"];
+        let tls = ["--bind", &host, "--tls-port", &port, "--tls-auth-clients", "no"];
         let files =
             ["--tls-cert-file", &own, "--tls-key-file", &own, "--tls-ca-cert-file", &trusted];
         tls.iter().chain(&files).map(|argument| (*argument).to_owned()).collect()
     });
     let Some(redis) = redis else { return };
-    configure(&redis, &format!("keyvalue = \"rediss://localhost:{port}\""));
+    configure(&redis, &format!("keyvalue = \"rediss://{address}\""));
     let mut command = Command::new(BINARY);
     command.current_dir(redis.path()).env("SSL_CERT_FILE", redis.path().join("authority.pem"));
     let server = Server::start_by(&mut command, &[]);

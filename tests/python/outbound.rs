@@ -9,7 +9,7 @@ use super::json as read;
 use crate::support::origin::Origin;
 use crate::support::scripts::component;
 use crate::support::tls::Authority;
-use crate::support::{Server, guest};
+use crate::support::{Server, guest, nobodys_address};
 
 /// What apps ask others with.
 const CLIENTS: [&str; 4] = ["urllib", "http", "requests", "httpx"];
@@ -86,10 +86,7 @@ fn what_fails_is_an_exception_of_the_library() {
     });
     let short =
         Origin::saying("HTTP/1.1 200 OK\r\nContent-Length: 50\r\nConnection: close\r\n\r\nhello");
-    // The port of nobody: it was bound a moment ago.
-    let bound = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let nobody = format!("http://{}", bound.local_addr().expect("an address"));
-    drop(bound);
+    let nobody = format!("http://{}", nobodys_address());
     let granted = [&silent.grant(), &short.grant(), &nobody];
     let more = ["--max-outbound-time", "1s"];
     let Some(server) = server(&granted.map(String::as_str), &more) else { return };

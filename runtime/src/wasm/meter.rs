@@ -45,6 +45,10 @@ const MANY: usize = 4;
 /// What a request counts for among those of its app that went on in the background.
 const LONG: Duration = Duration::from_millis(4);
 
+/// What may be in doubt of what a request is noted to take: on a machine that others
+/// use, too, a thread stands still for much longer.
+const DOUBTFUL: Duration = Duration::from_millis(1);
+
 /// For whom a guest runs: who is charged for what it uses. Dropped after the guest.
 pub(super) trait Account: Send + Unpin + 'static {
     /// It runs next. How many requests have come since it last did.
@@ -131,7 +135,8 @@ pub(super) type Held = (Permit, Ticking);
 /// others, too, then it begins there: sixteen loops that begin together must not
 /// hold up everyone else for their first slices. But those of an app that usually
 /// takes a part of a tick stay here, in turn: to change threads would cost a third of
-/// what they take. The returned future is small, so that those around it are, too:
+/// what they take, and where the machine is busy with other things, the background
+/// stands still. The returned future is small, so that those around it are, too:
 /// they move.
 pub(super) fn run<F, T, A>(
     guest: Pin<Box<F>>,
@@ -147,9 +152,9 @@ where
 {
     let running = tenant.running.clone();
     let crowded = running.in_background.load(Relaxed) >= background.threads;
-    let place = match crowded || tenant.is_unyielding() {
+    let place = match tenant.is_unyielding() {
         true => First::Background,
-        false => usual.place(tenant.is_in_debt(), !background.has_others(&running)),
+        false => usual.place(crowded || tenant.is_in_debt(), !background.has_others(&running)),
     };
     let mut metered = Metered {
         guest,
@@ -164,7 +169,13 @@ where
         let ended = match place {
             First::Here => {
                 let mut stays = None;
-                poll_fn(|cx| metered.poll_here(cx, &mut stays, &running, background)).await
+                let here = poll_fn(|cx| metered.poll_here(cx, &mut stays, &running, background));
+                match here.await {
+                    None if metered.may_go_on_in_turn(&running, background) => {
+                        metered.in_turn(key, &running, background).await
+                    }
+                    ended => ended,
+                }
             }
             First::InTurn => metered.in_turn(key, &running, background).await,
             First::Background => None,
@@ -323,7 +334,7 @@ where
 
 impl<F, A: Account> Drop for Metered<F, A> {
     fn drop(&mut self) {
-        self.note(self.used.all / self.account.requests().max(1));
+        self.note(self.used.likely(DOUBTFUL) / self.account.requests().max(1));
     }
 }
 
@@ -333,6 +344,13 @@ impl<F, A: Account> Metered<F, A> {
         if !self.account.has_new_instance() {
             self.usual.note(used);
         }
+    }
+
+    /// Whether it has only been sent away for what its tenant owes, and its app's
+    /// requests may go on in turn.
+    fn may_go_on_in_turn(&self, running: &Running, background: &Background) -> bool {
+        let alone = !background.has_others(running);
+        self.used.after_first < self.slice() && self.usual.place(true, alone) == First::InTurn
     }
 
     /// What it may use where connections are served, after its first poll.

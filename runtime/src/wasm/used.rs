@@ -19,7 +19,11 @@ const COUNTED: Duration = Duration::from_millis(5);
 pub(super) struct Used {
     pub(super) polls: u64,
     pub(super) all: Duration,
+    /// After the first poll, as far as that is known: what a machine did meanwhile that
+    /// others use, too, is not for who is served here to be sent away for.
     pub(super) after_first: Duration,
+    /// Of all, what is in doubt.
+    doubtful: Duration,
     /// What counts against the limit.
     counted: Duration,
     /// In the last poll, as far as that is known.
@@ -31,30 +35,37 @@ pub(super) struct Used {
 
 impl Used {
     pub(super) fn add_by_wall(&mut self, used: Duration) {
-        self.add(used);
-        self.counted += used.min(COUNTED);
         self.is_in_doubt = used >= SHORT;
-        self.last = if self.is_in_doubt { Duration::ZERO } else { used };
+        let known = if self.is_in_doubt { Duration::ZERO } else { used };
+        self.add(used, known);
+        self.counted += used.min(COUNTED);
+        self.last = known;
     }
 
     pub(super) fn add_by_thread(&mut self, used: Duration) {
-        self.add(used);
+        self.add(used, used);
         self.counted += used;
         self.is_in_doubt = used >= SHORT;
         self.last = used;
     }
 
-    fn add(&mut self, used: Duration) {
+    fn add(&mut self, used: Duration, known: Duration) {
         self.all += used;
+        self.doubtful += used - known;
         if self.polls > 0 {
-            self.after_first += used;
+            self.after_first += known;
         }
         self.polls += 1;
     }
 
+    /// What it used, of which `most` may be in doubt.
+    pub(super) fn likely(&self, most: Duration) -> Duration {
+        self.all - self.doubtful + self.doubtful.min(most)
+    }
+
     /// Adds a request's part of a poll of several.
     pub(super) fn add_part(&mut self, part: Part) {
-        self.add(part.used);
+        self.add(part.used, part.used);
         self.counted += part.counted;
     }
 
@@ -122,8 +133,9 @@ mod tests {
         used.add_by_wall(ms(900));
         assert!(!used.is_over(ms(5)), "the first poll ends nobody");
         used.add_by_wall(ms(900));
-        assert_eq!((used.all, used.after_first, used.counted), (ms(1_800), ms(900), ms(10)));
+        assert_eq!((used.all, used.after_first, used.counted), (ms(1_800), ms(0), ms(10)));
         used.add_by_thread(ms(90));
+        assert_eq!((used.after_first, used.likely(ms(1))), (ms(90), ms(91)));
         assert!(used.is_over(ms(100)) && !used.is_over(ms(101)));
     }
 

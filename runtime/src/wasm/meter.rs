@@ -113,7 +113,7 @@ struct Metered<F, A: Account> {
 enum Place {
     /// Where the connections are served, at any time: what it uses is its debt.
     Here,
-    /// There, too, but one after the other, and after everything that is ready: of
+    /// There, too, but one after the other, a few before everything that is ready: of
     /// that, nobody owes what lasts a tick.
     InTurn,
     Background {
@@ -131,7 +131,7 @@ pub(super) type Held = (Permit, Ticking);
 /// others, too, then it begins there: sixteen loops that begin together must not
 /// hold up everyone else for their first slices. But those of an app that usually
 /// takes a part of a tick stay here, in turn: to change threads would cost a third of
-/// what they take. The returned future is small, so that those around it are, too:
+/// what they take. So do the few long ones of an app whose others are short. The returned future is small, so that those around it are, too:
 /// they move.
 pub(super) fn run<F, T, A>(
     guest: Pin<Box<F>>,
@@ -161,14 +161,16 @@ where
     };
     async move {
         let key = Arc::as_ptr(&running) as TenantKey;
-        let ended = match place {
-            First::Here => {
-                let mut stays = None;
-                poll_fn(|cx| metered.poll_here(cx, &mut stays, &running, background)).await
-            }
-            First::InTurn => metered.in_turn(key, &running, background).await,
-            First::Background => None,
-        };
+        let mut ended = None;
+        if place == First::Here {
+            let mut stays = None;
+            ended = poll_fn(|cx| metered.poll_here(cx, &mut stays, &running, background)).await;
+        }
+        let goes_on = || metered.usual.is_rarely_long(!background.has_others(&running));
+        let in_turn = place == First::InTurn || (place == First::Here && goes_on());
+        if ended.is_none() && in_turn {
+            ended = metered.in_turn(key, &running, background).await;
+        }
         match ended {
             Some(result) => result,
             None => {
@@ -276,11 +278,12 @@ where
     ) -> Option<Result<T, GuestError>> {
         self.place = Place::InTurn;
         let mut stays = None;
+        let mut ticket = background.here.ticket(key);
         loop {
-            let mut ticket = background.here.ticket(key);
             let mut turn = ticket.turn().await;
-            // Whatever else is ready goes first.
-            tokio::task::yield_now().await;
+            if turn.waits_for_others {
+                tokio::task::yield_now().await;
+            }
             let before = self.used.all;
             let once = |cx: &mut Context<'_>| {
                 Poll::Ready(self.poll_here(cx, &mut stays, running, background))

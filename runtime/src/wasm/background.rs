@@ -39,7 +39,7 @@ impl Background {
             .on_thread_start(lower_priority)
             .enable_time()
             .build()?;
-        let [turns, here] = [Turns::new(threads), Turns::new(threads)].map(Arc::new);
+        let [turns, here] = [Turns::new(threads), Turns::of_short(threads)].map(Arc::new);
         let (short, guests) = (AtomicUsize::new(0), Arc::default());
         Ok(Background { threads, guests, short, turns, here, runtime: Some(runtime) })
     }

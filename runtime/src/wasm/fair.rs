@@ -7,12 +7,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::used::SHORT;
+
 /// What tells tenants apart.
 pub(super) type TenantKey = usize;
 type TicketId = u64;
 
 /// What a turn counts for at least: to pass it on costs something, too.
 const LEAST: Duration = Duration::from_micros(100);
+
+/// What is used in turns one after the other before whatever else is ready goes first.
+/// Before each single one, a turn would take as long as a round of all that is ready.
+const IN_A_ROW: Duration = SHORT;
 
 /// Gives out turns.
 pub(super) struct Turns {
@@ -23,6 +29,10 @@ pub(super) struct Turns {
 struct State {
     /// Turns that nobody has.
     free: usize,
+    /// Of a tenant's requests, those that have had a turn are next.
+    ran_first: bool,
+    /// What was used since whatever else is ready went first.
+    in_a_row: Duration,
     /// The tenants that wait, by what they have used when they are next.
     order: BTreeSet<(Duration, TenantKey)>,
     waiting: HashMap<TenantKey, Queue>,
@@ -41,7 +51,7 @@ struct Queue {
     /// Its place in the order.
     used: Duration,
     /// Those that have had no turn: they go ahead, so that short requests do not
-    /// wait behind long ones.
+    /// wait behind long ones, but where those end soon.
     new: VecDeque<(TicketId, Waker)>,
     ran: VecDeque<(TicketId, Waker)>,
 }
@@ -58,6 +68,8 @@ pub(super) struct Ticket {
 /// One may run; the next one's turn is when this is dropped.
 pub(super) struct Turn<'a> {
     ticket: &'a mut Ticket,
+    /// Whatever else is ready goes first.
+    pub(super) waits_for_others: bool,
     used: Duration,
     again: Option<Waker>,
 }
@@ -65,6 +77,12 @@ pub(super) struct Turn<'a> {
 impl Turns {
     pub(super) fn new(free: usize) -> Turns {
         Turns { state: Mutex::new(State { free, ..State::default() }) }
+    }
+
+    /// Turns of requests of which each ends after a few: those that have had one hold
+    /// an instance, for which the others would wait in their turns.
+    pub(super) fn of_short(free: usize) -> Turns {
+        Turns { state: Mutex::new(State { free, ran_first: true, ..State::default() }) }
     }
 
     pub(super) fn ticket(self: &Arc<Turns>, tenant: TenantKey) -> Ticket {
@@ -89,7 +107,7 @@ impl State {
     fn pass_on(&mut self) -> Option<Waker> {
         while let Some((used, tenant)) = self.order.pop_first() {
             let Some(queue) = self.waiting.get_mut(&tenant) else { continue };
-            let first = queue.new.pop_front().or_else(|| queue.ran.pop_front());
+            let first = queue.pop(self.ran_first);
             if queue.is_empty() {
                 self.waiting.remove(&tenant);
             } else {
@@ -125,6 +143,7 @@ impl State {
 
     /// A tenant has used so much more.
     fn charge(&mut self, tenant: TenantKey, used: Duration) {
+        self.in_a_row += used;
         let all = self.used.entry(tenant).or_insert(self.last);
         *all += used.max(LEAST);
         if let Some(queue) = self.waiting.get_mut(&tenant) {
@@ -132,6 +151,15 @@ impl State {
             queue.used = *all;
             self.order.insert((queue.used, tenant));
         }
+    }
+
+    /// Whether whatever else is ready goes before the next turn.
+    fn is_after_others(&mut self) -> bool {
+        let is_due = self.in_a_row >= IN_A_ROW;
+        if is_due {
+            self.in_a_row = Duration::ZERO;
+        }
+        is_due
     }
 
     /// Forgets a request that waits no more.
@@ -151,6 +179,12 @@ impl Queue {
         self.new.is_empty() && self.ran.is_empty()
     }
 
+    fn pop(&mut self, ran_first: bool) -> Option<(TicketId, Waker)> {
+        let Queue { new, ran, .. } = self;
+        let (first, second) = if ran_first { (ran, new) } else { (new, ran) };
+        first.pop_front().or_else(|| second.pop_front())
+    }
+
     fn waker(&mut self, ticket: TicketId) -> Option<&mut Waker> {
         let mut all = self.new.iter_mut().chain(&mut self.ran);
         all.find(|(place, _)| *place == ticket).map(|(_, waker)| waker)
@@ -160,22 +194,23 @@ impl Queue {
 impl Ticket {
     /// Waits for this request's turn.
     pub(super) async fn turn(&mut self) -> Turn<'_> {
-        poll_fn(|cx| self.poll_given(cx)).await;
-        self.begin()
+        let waits_for_others = poll_fn(|cx| self.poll_given(cx)).await;
+        self.begin(waits_for_others)
     }
 
     /// Ready when it is this request's turn.
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn<'_>> {
-        self.poll_given(cx).map(|()| self.begin())
+        self.poll_given(cx).map(|waits_for_others| self.begin(waits_for_others))
     }
 
     /// Its turn is its own until it is dropped.
-    fn begin(&mut self) -> Turn<'_> {
+    fn begin(&mut self, waits_for_others: bool) -> Turn<'_> {
         self.ran = true;
-        Turn { ticket: self, used: Duration::ZERO, again: None }
+        Turn { ticket: self, waits_for_others, used: Duration::ZERO, again: None }
     }
 
-    fn poll_given(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when it is given a turn; whether whatever else is ready goes first.
+    fn poll_given(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut state = self.turns.state();
         match self.waiting {
             None if state.free > 0 => state.free -= 1,
@@ -192,7 +227,7 @@ impl Ticket {
                 return Poll::Pending;
             }
         }
-        Poll::Ready(())
+        Poll::Ready(state.is_after_others())
     }
 }
 
@@ -269,6 +304,33 @@ mod tests {
         assert!(!ready(&mut long) && !ready(&mut new));
         drop(turn);
         assert!(!ready(&mut long) && ready(&mut new) && ready(&mut long));
+    }
+
+    #[test]
+    fn of_short_ones_who_has_had_a_turn_goes_ahead() {
+        let turns = Arc::new(Turns::of_short(1));
+        let (mut held, mut new) = (turns.ticket(1), turns.ticket(1));
+        assert!(ready(&mut held), "its first turn");
+        let mut other = turns.ticket(2);
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(turn) = other.poll_turn(&mut cx) else { panic!("it is free") };
+        assert!(!ready(&mut new) && !ready(&mut held));
+        drop(turn);
+        assert!(!ready(&mut new) && ready(&mut held) && ready(&mut new));
+    }
+
+    #[test]
+    fn a_few_short_turns_follow_each_other_before_all_else() {
+        let turns = Arc::new(Turns::of_short(1));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut waits_after = |us: u64| {
+            let mut ticket = turns.ticket(1);
+            let Poll::Ready(mut turn) = ticket.poll_turn(&mut cx) else { panic!("it is free") };
+            turn.took(Duration::from_micros(us));
+            turn.waits_for_others
+        };
+        let waits = [100, 100, 100, 100, 1_000, 10, 10].map(&mut waits_after);
+        assert_eq!(waits, [false, false, false, true, false, true, false]);
     }
 
     #[test]

@@ -103,6 +103,7 @@ impl Instance {
     /// One more request is answered from now on.
     pub(super) fn begin(&mut self) {
         self.served += 1;
+        self.store.data_mut().memory.begin();
         self.store.set_epoch_deadline(1);
         self.store.set_hostcall_fuel(self.most);
     }

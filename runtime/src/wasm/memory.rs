@@ -2,10 +2,12 @@
 //! and by what there is for all tenants.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use super::settings::TABLE_ELEMENTS;
+use super::used::SHORT;
 use crate::request::Request;
 use crate::tenant::{Budget, Lack, Taken};
 
@@ -30,13 +32,15 @@ pub(super) struct MemoryLimit {
     /// What it has beside them: its stack, and large tables. That is its tenant's
     /// memory, too, and not its own to grow.
     beside: Taken,
-    /// How large its answer may be, once it is read, whether a tick has passed since,
-    /// and what was taken for that.
+    /// How large its answer may be, once it is read, and what was taken for that.
     answer_room: usize,
-    answer_waits: bool,
     answer: Taken,
     entries: usize,
     refused: Option<Lack>,
+    /// Since when the guest runs for the request that came last, and whether it went on
+    /// at a tick for it.
+    since: Instant,
+    went_on: bool,
     /// The request that is told what it has.
     request: Option<Arc<Request>>,
 }
@@ -51,10 +55,11 @@ impl MemoryLimit {
             given: 0,
             beside: taken(),
             answer_room: 0,
-            answer_waits: false,
             answer: taken(),
             entries: 0,
             refused: None,
+            since: Instant::now(),
+            went_on: false,
             request: None,
         }
     }
@@ -95,11 +100,19 @@ impl MemoryLimit {
         self.answer_room
     }
 
+    /// It runs for another request from now on.
+    pub(super) fn begin(&mut self) {
+        self.since = Instant::now();
+        self.went_on = false;
+    }
+
     /// At a tick, others are to go on, perhaps after the guest's answer was read: then
     /// that is its tenant's memory meanwhile. What is left to do then is nearly always
-    /// done at once, so at the first tick it goes on itself.
+    /// done at once, so it goes on itself, for one tick. So does what has only begun: it is
+    /// most often as short, and would hold an instance while others have their turns.
     pub(super) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
-        if self.answer_room > 0 && !std::mem::replace(&mut self.answer_waits, true) {
+        let ends_soon = self.answer_room > 0 || self.since.elapsed() < SHORT;
+        if ends_soon && !std::mem::replace(&mut self.went_on, true) {
             return Ok(UpdateDeadline::Continue(1));
         }
         self.hold_answer()?;
@@ -123,7 +136,6 @@ impl MemoryLimit {
     /// Somebody else has the answer now.
     pub(super) fn let_answer_go(&mut self) {
         self.answer_room = 0;
-        self.answer_waits = false;
         self.answer.less(self.answer.bytes());
     }
 

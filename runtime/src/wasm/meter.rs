@@ -117,7 +117,7 @@ struct Metered<F, A: Account> {
 enum Place {
     /// Where the connections are served, at any time: what it uses is its debt.
     Here,
-    /// There, too, but one after the other, and after everything that is ready: of
+    /// There, too, but one after the other, a few before everything that is ready: of
     /// that, nobody owes what lasts a tick.
     InTurn,
     Background {
@@ -136,8 +136,8 @@ pub(super) type Held = (Permit, Ticking);
 /// hold up everyone else for their first slices. But those of an app that usually
 /// takes a part of a tick stay here, in turn: to change threads would cost a third of
 /// what they take, and where the machine is busy with other things, the background
-/// stands still. The returned future is small, so that those around it are, too:
-/// they move.
+/// stands still. So do the few long ones of an app whose others are short. The returned
+/// future is small, so that those around it are, too: they move.
 pub(super) fn run<F, T, A>(
     guest: Pin<Box<F>>,
     account: A,
@@ -166,20 +166,16 @@ where
     };
     async move {
         let key = Arc::as_ptr(&running) as TenantKey;
-        let ended = match place {
-            First::Here => {
-                let mut stays = None;
-                let here = poll_fn(|cx| metered.poll_here(cx, &mut stays, &running, background));
-                match here.await {
-                    None if metered.may_go_on_in_turn(&running, background) => {
-                        metered.in_turn(key, &running, background).await
-                    }
-                    ended => ended,
-                }
-            }
-            First::InTurn => metered.in_turn(key, &running, background).await,
-            First::Background => None,
-        };
+        let mut ended = None;
+        if place == First::Here {
+            let mut stays = None;
+            ended = poll_fn(|cx| metered.poll_here(cx, &mut stays, &running, background)).await;
+        }
+        let goes_on = || metered.usual.is_rarely_long(!background.has_others(&running));
+        let in_turn = place == First::InTurn || (place == First::Here && goes_on());
+        if ended.is_none() && in_turn {
+            ended = metered.in_turn(key, &running, background).await;
+        }
         match ended {
             Some(result) => result,
             None => {
@@ -287,11 +283,12 @@ where
     ) -> Option<Result<T, GuestError>> {
         self.place = Place::InTurn;
         let mut stays = None;
+        let mut ticket = background.here.ticket(key);
         loop {
-            let mut ticket = background.here.ticket(key);
             let mut turn = ticket.turn().await;
-            // Whatever else is ready goes first.
-            tokio::task::yield_now().await;
+            if turn.waits_for_others {
+                tokio::task::yield_now().await;
+            }
             let before = self.used.all;
             let once = |cx: &mut Context<'_>| {
                 Poll::Ready(self.poll_here(cx, &mut stays, running, background))
@@ -344,13 +341,6 @@ impl<F, A: Account> Metered<F, A> {
         if !self.account.has_new_instance() {
             self.usual.note(used);
         }
-    }
-
-    /// Whether it has only been sent away for what its tenant owes, and its app's
-    /// requests may go on in turn.
-    fn may_go_on_in_turn(&self, running: &Running, background: &Background) -> bool {
-        let alone = !background.has_others(running);
-        self.used.after_first < self.slice() && self.usual.place(true, alone) == First::InTurn
     }
 
     /// What it may use where connections are served, after its first poll.

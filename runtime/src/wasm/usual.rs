@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use crate::tenant::NOTICED;
 
-/// Half a tick: apps of which a request takes longer are not let before others.
+/// Half a tick: apps of which a request takes as long are not let before others.
 const MODERATE: Duration = Duration::from_micros(500);
 /// The latest request counts for such a part.
 const LATEST: u64 = 8;
+/// What a request counts for at most in what most take: a collector of garbage takes
+/// as much as fifty requests, and those after it are as short as those before.
+const MOST: Duration = NOTICED.saturating_mul(2);
 
 /// Where a request begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,25 +23,52 @@ pub(super) enum First {
     Background,
 }
 
-/// What a request usually takes, in nanoseconds of CPU time: a mean in which older
-/// ones count less.
+/// What a request usually takes: a mean in which older ones count less, and the same
+/// of what each takes up to `MOST`.
 #[derive(Debug, Default)]
-pub(super) struct Usual(AtomicU64);
+pub(super) struct Usual {
+    all: Mean,
+    most: Mean,
+}
+
+/// In nanoseconds of CPU time.
+#[derive(Debug, Default)]
+struct Mean(AtomicU64);
 
 impl Usual {
     /// Where the next request begins, of a tenant that has used more than its share
     /// at any time, or not. `alone`: no other tenant's wait in the background, where
     /// nothing runs while there are turns here.
     pub(super) fn place(&self, in_debt: bool, alone: bool) -> First {
-        let usual = Duration::from_nanos(self.0.load(Relaxed));
-        if usual <= MODERATE && alone && (usual > NOTICED || in_debt) {
+        let is_moderate = self.all.now() < MODERATE;
+        if is_moderate && alone && (self.most.now() > NOTICED || in_debt) {
             return First::InTurn;
         }
         if in_debt { First::Background } else { First::Here }
     }
 
-    /// A request took so long. What others note at the same moment may be lost.
+    /// Whether one that has used up its first slice goes on in turn: nearly all others
+    /// are short, so that it soon ends, too. In the background it would wait for a
+    /// moment in which nobody asks, and all that come meanwhile behind it.
+    pub(super) fn is_rarely_long(&self, alone: bool) -> bool {
+        let usual = self.all.now();
+        alone && !usual.is_zero() && usual < MODERATE
+    }
+
+    /// A request took so long.
     pub(super) fn note(&self, used: Duration) {
+        self.all.note(used);
+        self.most.note(used.min(MOST));
+    }
+}
+
+impl Mean {
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Relaxed))
+    }
+
+    /// What others note at the same moment may be lost.
+    fn note(&self, used: Duration) {
         let used = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX) / LATEST;
         let usual = self.0.load(Relaxed);
         self.0.store((usual - usual / LATEST).saturating_add(used), Relaxed);
@@ -63,6 +93,21 @@ mod tests {
             let places = [false, true].map(|in_debt| usual.place(in_debt, false));
             assert_eq!(places, [First::Here, First::Background], "others wait: {us} us");
         }
+    }
+
+    #[test]
+    fn after_one_long_request_short_ones_need_no_turn() {
+        let usual = Usual::default();
+        assert!(!usual.is_rarely_long(true), "nothing is known of it");
+        (0..50).for_each(|_| usual.note(Duration::from_micros(60)));
+        for _ in 0..10 {
+            assert!(usual.is_rarely_long(true) && !usual.is_rarely_long(false));
+            usual.note(Duration::from_millis(3));
+            assert_eq!(usual.place(false, true), First::Here);
+            (0..50).for_each(|_| usual.note(Duration::from_micros(60)));
+        }
+        usual.note(Duration::from_millis(4));
+        assert!(!usual.is_rarely_long(true), "it may be the first of many");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod clock;
 mod compile;
 mod component;
 mod convert;
+mod export;
 mod fair;
 mod frozen;
 mod handles;

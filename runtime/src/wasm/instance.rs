@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::Func;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 use super::app::App;
 use super::bindings::{Answer, Env, Params, Results};
+use super::export::Export;
 use super::hook::{self, Calls};
 use super::host::Host;
 use super::output::Logging;
@@ -30,7 +30,7 @@ const FRAMES: usize = 12;
 /// A store and the function in it that answers.
 pub(super) struct Instance {
     pub(super) store: Store<Host>,
-    pub(super) function: Func,
+    pub(super) export: Export,
     /// What the guest may hand over in one call, in bytes.
     pub(super) most: usize,
     /// Requests that it has answered, and may answer.
@@ -61,14 +61,13 @@ impl Instance {
         store.epoch_deadline_callback(|mut store| store.data_mut().memory.tick());
         store.set_epoch_deadline(1);
         let instance = component.instance_pre.instantiate_async(&mut store).await;
-        let function = instance.map(|instance| instance.get_func(&mut store, component.export));
-        match function {
-            Ok(Some(function)) => {
+        let export = instance.and_then(|instance| Export::of(component, &instance, &mut store));
+        match export {
+            Ok(export) => {
                 request.spent.add_instance();
                 let (share, alive) = (app.pool.share(), app.pool.alive());
-                Ok(Instance { store, function, most, served: 0, share, _alive: alive })
+                Ok(Instance { store, export, most, served: 0, share, _alive: alive })
             }
-            Ok(None) => Err(GuestError::Trapped("its export is gone".to_owned())),
             Err(error) => Err(match explain(&error, store.data(), most) {
                 // It has not run yet: the request is told to come again.
                 GuestError::OutOfMemory { lack, .. } if lack.of != Bound::Instance => {
@@ -136,7 +135,7 @@ impl Instance {
             headers: &headers,
             body,
         };
-        let application = self.function.typed::<Params<'_>, Results>(&self.store)?;
+        let application = self.export.application()?.typed::<Params<'_>, Results>(&self.store)?;
         let host = self.store.data_mut();
         host.calls = Calls::begin(env.values(), host.largest);
         let (answer,) = application.call_async(&mut self.store, (env,)).await?;

@@ -31,7 +31,9 @@ use crate::request::{Request, Upload};
 use crate::respond::{Response, has_no_body};
 use crate::tenant::Permit;
 use fate::Fate;
+pub(super) use handler::Function as FunctionOf3;
 use outgoing::Outgoing;
+pub(super) use proxy::Function as FunctionOf2;
 pub(super) use room::Rooms;
 
 /// What a guest set as its answer, or the error that it set in its place.

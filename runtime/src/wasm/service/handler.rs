@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
-use wasmtime::component::{
-    Accessor, Func, GuestTaskId, Resource, TypedFunc, TypedFuncCallConcurrent,
-};
+use wasmtime::component::{Accessor, GuestTaskId, Resource, TypedFunc, TypedFuncCallConcurrent};
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p3::{Request as GuestRequest, Response as GuestResponse};
 use wasmtime_wasi_http::{Error, WasiHttpView};
@@ -21,6 +19,9 @@ use crate::request::{Request, Upload};
 use crate::wasm::app::App;
 use crate::wasm::host::Host;
 use crate::wasm::output::Logging;
+
+/// The function that is called.
+pub(in crate::wasm) type Function = TypedFunc<Params, Results>;
 
 type Params = (Resource<GuestRequest>,);
 type Results = (Result<Resource<GuestResponse>, ErrorCode>,);
@@ -43,11 +44,11 @@ pub(super) async fn run(
     let output = instance.store.data().output.clone();
     let _logging = Logging::start(&output, app, route, request);
     instance.begin();
-    let function = instance.function;
+    let call = instance.export.service().map_err(|error| instance.explain(&error))?;
     let handled = {
         let run = instance
             .store
-            .run_concurrent(async |store| handle(store, function, request, upload, set).await);
+            .run_concurrent(async |store| handle(store, call, request, upload, set).await);
         Eager::new(pin!(run)).await
     };
     handled.flatten().map_err(|error| instance.explain(&error))?;
@@ -62,19 +63,19 @@ pub(super) async fn run(
 /// Has a guest answer, until nothing of it goes on.
 async fn handle(
     store: &Accessor<Host>,
-    function: Func,
+    call: Function,
     request: &Request,
     upload: Upload,
     set: oneshot::Sender<Set>,
 ) -> wasmtime::Result<()> {
-    Called::begin(store, function, request, upload)?.answer(store, set).await?;
+    Called::begin(store, call, request, upload)?.answer(store, set).await?;
     poll_fn(|cx| store.poll_no_interesting_tasks(cx)).await;
     Ok(())
 }
 
 /// A call that has begun.
 pub(super) struct Called {
-    handle: TypedFunc<Params, Results>,
+    handle: Function,
     call: TypedFuncCallConcurrent<Host, Params, Results>,
     received: Received,
 }
@@ -83,12 +84,11 @@ impl Called {
     /// Calls the guest, once its store runs.
     pub(super) fn begin(
         store: &Accessor<Host>,
-        function: Func,
+        handle: Function,
         request: &Request,
         upload: Upload,
     ) -> wasmtime::Result<Called> {
         store.with(|mut store| {
-            let handle = function.typed::<Params, Results>(&store)?;
             let http = store.data_mut().http();
             let (guest_request, received) =
                 GuestRequest::from_http(http.hooks, incoming(request, upload));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use wasmtime::component::Resource;
+use wasmtime::component::{Resource, TypedFunc};
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
@@ -14,6 +14,9 @@ use crate::request::{Request, Upload};
 use crate::wasm::app::App;
 use crate::wasm::instance::Instance;
 use crate::wasm::output::Logging;
+
+/// The function that is called.
+pub(in crate::wasm) type Function = TypedFunc<Params, ()>;
 
 type Params = (Resource<HostIncomingRequest>, Resource<HostResponseOutparam>);
 
@@ -55,6 +58,6 @@ async fn handle(
         // Nobody waits for the answer to a request that is refused.
         let _ = set.send(answer.map_err(|code| format!("{code:?}")));
     })?;
-    let handle = instance.function.typed::<Params, ()>(&instance.store)?;
+    let handle = instance.export.proxy()?;
     handle.call_async(&mut instance.store, (incoming, outparam)).await
 }

@@ -12,10 +12,10 @@ use std::task::{Context, Poll};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use wasmtime::AsContextMut;
-use wasmtime::component::{Accessor, AccessorTask, Func};
+use wasmtime::component::{Accessor, AccessorTask};
 
 use super::eager::Eager;
-use super::handler::Called;
+use super::handler::{Called, Function};
 use super::room::{Entry, Room, Served};
 use super::{Given, Place};
 use crate::capability::log::Log;
@@ -115,10 +115,11 @@ async fn serve_all(app: &App, room: &Arc<Room>) -> Result<(), GuestError> {
     let mut instance = app.instance(&request, &route).await?;
     room.begin(instance.share.saturating_sub(instance.served));
     instance.begin();
-    let (function, most) = (instance.function, instance.most);
+    let call = instance.export.service().map_err(|error| instance.explain(&error))?;
+    let most = instance.most;
     let served = {
         let all = instance.store.run_concurrent(async |store| {
-            poll_fn(|cx| poll_all(store, room, (function, most), cx)).await
+            poll_fn(|cx| poll_all(store, room, (call, most), cx)).await
         });
         Eager::new(pin!(all)).await
     };
@@ -134,12 +135,12 @@ async fn serve_all(app: &App, room: &Arc<Room>) -> Result<(), GuestError> {
 fn poll_all(
     store: &Accessor<Host>,
     room: &Arc<Room>,
-    (function, most): (Func, usize),
+    (call, most): (Function, usize),
     cx: &mut Context<'_>,
 ) -> Poll<wasmtime::Result<()>> {
     while let Some(served) = room.come_in(cx) {
         store.with(|mut store| store.as_context_mut().set_hostcall_fuel(most));
-        store.spawn(Serving { room: room.clone(), function, served })?;
+        store.spawn(Serving { room: room.clone(), call, served })?;
     }
     let serves = room.serves();
     let goes_on = !serves && store.poll_no_interesting_tasks(cx).is_pending();
@@ -155,17 +156,17 @@ fn poll_all(
 /// A request while it is served.
 struct Serving {
     room: Arc<Room>,
-    function: Func,
+    call: Function,
     served: Served,
 }
 
 impl AccessorTask<Host> for Serving {
     async fn run(self, store: &Accessor<Host>) -> wasmtime::Result<()> {
-        let Serving { room, function, served } = self;
+        let Serving { room, call, served } = self;
         let Served { place: Place { app, request, route }, given, number } = served;
         let Given { upload, set, fate } = given;
         let mut running = fate.running();
-        let called = Called::begin(store, function, &request, upload)?;
+        let called = Called::begin(store, call, &request, upload)?;
         let task = called.task();
         let mut log = Log::default();
         log.start(&app.tenant, &route, request.id, app.limits.log);

@@ -29,6 +29,7 @@ mod used;
 mod usual;
 mod whose;
 mod world;
+mod wsgi;
 
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;

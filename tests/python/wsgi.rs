@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{json, plain};
+use crate::support::Server;
 
 #[test]
 fn the_environ_is_that_of_the_request() {
@@ -44,6 +45,55 @@ fn a_path_is_the_bytes_of_its_text() {
     let answer = server.get("/path_info/caf%C3%A9%2Fx");
     // UTF-8 read as latin-1, written as UTF-8 again.
     assert_eq!(answer.text(), "/path_info/cafÃ©/x");
+}
+
+#[test]
+fn characters_of_headers_are_bytes() {
+    let Some(server) = plain() else { return };
+    // The bytes of UTF-8 are two characters in between.
+    let answer = server.request("GET", "/latin", "X-Latin: caf\u{e9}\r\n", b"");
+    assert_eq!((answer.status, answer.header("x-empty")), (200, Some("")));
+    assert_eq!(answer.header("x-latin"), Some("caf\u{e9}"));
+}
+
+#[test]
+fn no_request_sees_anything_of_another() {
+    let Some(server) = plain() else { return };
+    let mut client = server.connect();
+    // More kinds of requests than are known at the same time, each of them twice.
+    for number in 0..100 {
+        for marked in [true, false, true] {
+            let mark = if marked { "X-Mark: mine\r\n" } else { "" };
+            let headers = format!("X-Number-{number}: 1\r\n{mark}");
+            let answer = client.request("GET", "/marks", &headers, b"");
+            let seen = if marked { "'mine'" } else { "None" };
+            assert_eq!(answer.text(), format!("[None, '', {seen}]"));
+        }
+    }
+    let seen = json(&client.get("/environ?q"));
+    for (key, expected) in
+        [("REQUEST_METHOD", "GET"), ("PATH_INFO", "/environ"), ("REQUEST_URI", "/environ?q")]
+    {
+        assert_eq!(seen[key], expected, "{key}");
+    }
+    assert!(seen["HTTP_X_NUMBER_99"].is_null() && seen["marked"].is_null(), "{seen}");
+    assert_eq!(seen["myweb.params"], "[]");
+}
+
+#[test]
+fn what_a_route_captured_is_text() {
+    let arguments = ["--wsgi", "plain/app:app"];
+    let Some(component) = crate::support::scripts::component(&arguments, "plain") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = format!(
+        "listen = [\"127.0.0.1:0\"]\n[[tenant]]\nname = \"a\"\nhosts = [\"*\"]\n\
+         [[tenant.route]]\npath = \"/:shelf/:book\"\napp = {component:?}\n"
+    );
+    std::fs::write(folder.path().join("myweb.toml"), config).expect("a file");
+    let server = Server::start_in(folder.path(), &[]);
+    let seen = json(&server.request("GET", "/caf%C3%A9/%E2%82%AC?way=environ", "X-A: 1\r\n", b""));
+    assert_eq!(seen["myweb.params"], "[('shelf', 'café'), ('book', '€')]", "{seen}");
+    assert_eq!(seen["HTTP_X_A"], "1");
 }
 
 #[test]
@@ -95,6 +145,7 @@ fn every_fault_has_its_status_and_the_next_request_is_served() {
         ("bad_status", 500),
         ("lies_about_length", 502),
         ("bad_header", 502),
+        ("nul_header", 500),
         ("recurses", 500),
         ("eats_memory", 500),
         ("threads", 500),

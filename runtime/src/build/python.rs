@@ -85,13 +85,14 @@ pub(super) fn build(
         fs::create_dir_all(folder(name)).map_err(|error| wrong(&folder(name), &error))?;
     }
     let built = folder("app.wasm");
+    let world = if recipe.kind == Kind::Asgi { "asgi-app" } else { "wsgi-app" };
     let mut command = Command::new(&tools.componentize);
     command
         // An empty one: else the packages of this machine's Python are taken in.
         .env("VIRTUAL_ENV", folder("nothing"))
         .env_remove("PYTHONPATH")
         .env_remove("PYTHONHOME")
-        .args(["-q", "-w", "python", "-d"])
+        .args(["-q", "-w", world, "-d"])
         .arg(folder("wit"))
         .arg("componentize");
     // The adapter knows the places that they get, by this order.

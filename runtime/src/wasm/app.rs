@@ -53,7 +53,7 @@ impl App {
 
     /// Whether requests and answers are streams: then [`App::serve`] answers.
     pub(crate) fn streams(&self) -> bool {
-        self.component.world != World::Application
+        matches!(self.component.world, World::Proxy | World::Service)
     }
 
     /// Answers a request with an instance of this app, within its limits.

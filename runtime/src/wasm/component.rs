@@ -13,6 +13,7 @@ use super::host::Host;
 use super::settings::guest_stack;
 use super::source::Identity;
 use super::world::World;
+use super::wsgi;
 
 /// A page of WebAssembly, in bytes.
 const PAGE: usize = 64 << 10;
@@ -74,6 +75,7 @@ impl Component {
         let (world, name) = (identity.world, &identity.export);
         let export = match world {
             World::Application => check_application(&engine.wasm, &code.component, name)?,
+            World::Wsgi => check_wsgi(&engine.wasm, &code.component, name)?,
             World::Proxy | World::Service => find_handle(&code.component, name)?,
         };
         let instance_pre = engine
@@ -122,19 +124,49 @@ fn check_application(
     Ok(index)
 }
 
+/// Finds the function of the interface `wsgi` and checks its type.
+fn check_wsgi(
+    engine: &wasmtime::Engine,
+    component: &wasmtime::component::Component,
+    interface: &str,
+) -> Result<ComponentExportIndex, String> {
+    let component_type = component.component_type();
+    let found = component_type.get_export(engine, interface).map(|found| found.ty);
+    let found = match &found {
+        Some(ComponentItem::ComponentInstance(instance)) => instance.get_export(engine, CALL),
+        _ => None,
+    };
+    let Some(ComponentItem::ComponentFunc(function)) = found.map(|found| found.ty) else {
+        return Err(format!("its `{interface}` has no function `{CALL}`; build it again"));
+    };
+    let checked =
+        function.typecheck::<wsgi::Params<'_>, wsgi::Results>(&component_type.instance_type());
+    checked.map_err(|error| format!("its `{CALL}` has another type: {error:#}; build it again"))?;
+    find(component, interface, CALL)
+}
+
 /// Finds the function of an interface of `wasi:http`. Its type is checked when
 /// it is called: it names resources, which there are then.
 fn find_handle(
     component: &wasmtime::component::Component,
     interface: &str,
 ) -> Result<ComponentExportIndex, String> {
-    let instance = component.get_export_index(None, interface);
-    let handle = instance.and_then(|instance| component.get_export_index(Some(&instance), HANDLE));
-    handle.ok_or_else(|| format!("its `{interface}` has no function `{HANDLE}`; build it again"))
+    find(component, interface, HANDLE)
 }
 
-/// The function of the interfaces of `wasi:http`.
+fn find(
+    component: &wasmtime::component::Component,
+    interface: &str,
+    name: &str,
+) -> Result<ComponentExportIndex, String> {
+    let instance = component.get_export_index(None, interface);
+    let function = instance.and_then(|instance| component.get_export_index(Some(&instance), name));
+    function.ok_or_else(|| format!("its `{interface}` has no function `{name}`; build it again"))
+}
+
+/// The functions of the interfaces of `wasi:http`, and of `wsgi`.
 const HANDLE: &str = "handle";
+const CALL: &str = "call";
 
 #[cfg(test)]
 mod tests {

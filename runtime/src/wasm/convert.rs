@@ -32,7 +32,7 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 
 /// Headers that an answer may have, and their names and values together, in
 /// bytes.
-const MOST_HEADERS: usize = 100;
+pub(super) const MOST_HEADERS: usize = 100;
 const MOST_HEADER_BYTES: usize = 128 << 10;
 
 /// The answer to send.

@@ -10,6 +10,8 @@ use super::export::Export;
 use super::hook::{self, Calls};
 use super::host::Host;
 use super::output::Logging;
+use super::world::World;
+use super::wsgi;
 use crate::capability::log::{escape, excerpt};
 use crate::error::GuestError;
 use crate::request::Request;
@@ -90,6 +92,13 @@ impl Instance {
         self.store.data_mut().start(request);
         let output = self.store.data().output.clone();
         let _logging = Logging::start(&output, app, route, request);
+        if app.component.world == World::Wsgi {
+            let (text, body) = match self.call_wsgi(request, body, found).await {
+                Ok(said) => said,
+                Err(error) => return Err(self.explain(&error)),
+            };
+            return wsgi::answer(&text, body);
+        }
         let answer = self.call(request, body, found).await;
         answer.map_err(|error| self.explain(&error))
     }
@@ -139,6 +148,22 @@ impl Instance {
         let host = self.store.data_mut();
         host.calls = Calls::begin(env.values(), host.largest);
         let (answer,) = application.call_async(&mut self.store, (env,)).await?;
+        self.store.data_mut().memory.let_answer_go();
+        Ok(answer)
+    }
+
+    async fn call_wsgi(
+        &mut self,
+        request: &Request,
+        body: &[u8],
+        found: &Found,
+    ) -> wasmtime::Result<(String, Vec<u8>)> {
+        self.begin();
+        let environ = wsgi::environ(request, body.len(), found);
+        let call = self.function.typed::<wsgi::Params<'_>, wsgi::Results>(&self.store)?;
+        let host = self.store.data_mut();
+        host.calls = Calls::begin(wsgi::VALUES, host.largest);
+        let (answer,) = call.call_async(&mut self.store, (&environ, body)).await?;
         self.store.data_mut().memory.let_answer_go();
         Ok(answer)
     }

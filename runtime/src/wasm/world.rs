@@ -4,6 +4,8 @@ use wasmparser::{ComponentExternalKind, Parser, Payload};
 
 /// The name of the export of `myweb:handler`.
 const APPLICATION: &str = "application";
+/// The interface of `guests/python/wit/python.wit`.
+const WSGI: &str = "myweb:python/wsgi@0.1.0";
 /// The exports of `wasi:http`, with any patch of their versions.
 const INCOMING_HANDLER: &str = "wasi:http/incoming-handler@0.2.";
 const HANDLER: &str = "wasi:http/handler@0.3.";
@@ -13,6 +15,8 @@ const HANDLER: &str = "wasi:http/handler@0.3.";
 pub(super) enum World {
     /// `application` of `myweb:handler@0.1`: a whole request, a whole answer.
     Application,
+    /// `wsgi` of `myweb:python@0.1`: the same for an app of WSGI.
+    Wsgi,
     /// `wasi:http/proxy@0.2`: both are streams.
     Proxy,
     /// `wasi:http/service@0.3`: streams and futures of the component model.
@@ -30,6 +34,7 @@ impl World {
         let world = |name: &String| {
             let world = match name.as_str() {
                 APPLICATION => World::Application,
+                WSGI => World::Wsgi,
                 name if name.starts_with(INCOMING_HANDLER) => World::Proxy,
                 name if name.starts_with(HANDLER) => World::Service,
                 _ => return None,
@@ -97,6 +102,7 @@ mod tests {
     #[test]
     fn worlds_are_told_by_what_is_exported() {
         for (name, expected) in [
+            ("myweb:python/wsgi@0.1.0", World::Wsgi),
             ("wasi:http/incoming-handler@0.2.0", World::Proxy),
             ("wasi:http/incoming-handler@0.2.12", World::Proxy),
             ("wasi:http/handler@0.3.0", World::Service),

@@ -15,6 +15,8 @@ def app(environ, start_response):
     if name.startswith("path_info_"):
         return _path_info(environ, start_response)
     query = parse_qs(environ["QUERY_STRING"])
+    # Where the path is what a route captures.
+    name = query.get("way", [name])[0]
     way = getattr(ways, name, None) or globals().get(f"_{name}")
     if way is None:
         start_response("404 Not Found", TEXT)

@@ -99,6 +99,28 @@ def cookies(environ, start_response, query):
     return [environ.get("HTTP_COOKIE", "").encode()]
 
 
+def latin(environ, start_response, query):
+    """Characters of headers stand for bytes, both ways."""
+    start_response("200 OK", TEXT + [("X-Latin", environ["HTTP_X_LATIN"]), ("X-Empty", "")])
+    return []
+
+
+def marks(environ, start_response, query):
+    """What is done to an environ is of no other request."""
+    seen = [environ.get("marked"), environ["wsgi.input"].read().decode(), environ.get("HTTP_X_MARK")]
+    environ["wsgi.input"].write(b"marked")
+    environ["myweb.params"].append("marked")
+    for name in [*environ, "marked"]:
+        environ[name] = "marked"
+    start_response("200 OK", TEXT)
+    return [repr(seen).encode()]
+
+
+def nul_header(environ, start_response, query):
+    start_response("200 OK", TEXT + [("X-Split", "a\0Set-Cookie\0b=1")])
+    return [b"split\n"]
+
+
 def raises(environ, start_response, query):
     raise ValueError("a secret cause")
 

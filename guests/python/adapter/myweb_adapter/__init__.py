@@ -1,4 +1,4 @@
-"""Runs WSGI and ASGI apps as components of the world `python`, which is `application` of myweb:handler with more imports.
+"""Runs apps as components of `wit/python.wit`: those of ASGI as `application` of myweb:handler, those of WSGI as `wsgi`.
 
 boot      the order in which all this is set up while a component is built
 report    what the build tells its caller

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 _said = set()
 # The usual ones need no look at their text.
-_STATUSES = {f"{status.value} {status.phrase}": status.value for status in HTTPStatus}
+_STATUSES = {f"{status.value} {status.phrase}": str(status.value) for status in HTTPStatus}
 
 
 def once(text):
@@ -15,18 +15,36 @@ def once(text):
         print(f"warning: {text}", file=sys.stderr)
 
 
-def headers_of(headers):
-    """Names and values, checked for their types; the server checks the rest."""
-    if isinstance(headers, dict):
-        headers = headers.items()
-    pairs = []
-    for pair in headers:
-        try:
-            name, value = pair
-        except (TypeError, ValueError):
-            raise TypeError(f"a header is a pair of name and value, not {pair!r}") from None
-        pairs.append((name if type(name) is str else _name(name), _value(name, value)))
-    return pairs
+def head_of(status, headers):
+    """Status, names and values as one text, as the interface `wsgi` takes them; the server checks the rest."""
+    if type(headers) is not list:
+        headers = list(headers.items() if isinstance(headers, dict) else headers)
+    try:
+        parts = [_STATUSES[status]]
+        for name, value in headers:
+            parts.append(name)
+            parts.append(value)
+        text = "\0".join(parts)
+    except (KeyError, TypeError, ValueError):
+        text = None
+    if text is None:
+        # Something is unusual, or wrong: then it is told what.
+        parts = [_status(status), *(part for pair in headers for part in _pair(pair))]
+        text = "\0".join(parts)
+    if not text.isascii():
+        _check_latin(parts)
+    # SECURITY: a part with the sign that is between parts would be two.
+    if text.count("\0") != len(parts) - 1:
+        raise ValueError(f"a header has a NUL: {headers!r}")
+    return text
+
+
+def _pair(pair):
+    try:
+        name, value = pair
+    except (TypeError, ValueError):
+        raise TypeError(f"a header is a pair of name and value, not {pair!r}") from None
+    return _name(name), _value(name, value)
 
 
 def _name(name):
@@ -41,19 +59,22 @@ def _name(name):
 def _value(name, value):
     if isinstance(value, bytes):
         once("a header's value is bytes, not str; it is taken so")
-        return value
+        return value.decode("latin-1")
     if not isinstance(value, str):
         raise TypeError(f"the value of the header {name!r} is str, not {value!r}")
-    try:
-        return value.encode("latin-1")
-    except UnicodeEncodeError:
-        raise ValueError(f"the value of the header {name!r} has characters beyond latin-1: {value!r}") from None
+    return value
 
 
-def check_status(status):
+def _check_latin(parts):
+    for name, value in zip(parts[1::2], parts[2::2]):
+        try:
+            (name + value).encode("latin-1")
+        except UnicodeEncodeError:
+            raise ValueError(f"the header {name!r} has characters beyond latin-1: {value!r}") from None
+
+
+def _status(status):
     """The number of a status like "200 OK"."""
-    if type(status) is str and status in _STATUSES:
-        return _STATUSES[status]
     if isinstance(status, bytes):
         once("the status is bytes, not str; it is taken so")
         status = status.decode("latin-1")
@@ -62,7 +83,7 @@ def check_status(status):
     number, _, _ = status.partition(" ")
     if len(number) != 3 or not number.isascii() or not number.isdigit():
         raise ValueError(f"a status is str like '200 OK', not {status!r}")
-    return int(number)
+    return number
 
 
 def check_chunk(chunk, where="the body"):

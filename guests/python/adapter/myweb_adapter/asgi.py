@@ -3,6 +3,8 @@
 import asyncio
 from urllib.parse import unquote_to_bytes
 
+from wit_world.imports import myweb_handler_types as types
+
 from .answer import check_chunk
 
 
@@ -15,12 +17,33 @@ class Server:
         self.state = {}
         self.lifespan = None
 
-    def answer(self, env):
+    def answer(self, env, _):
+        """Status, headers and body; all of the request is in the first argument."""
         if self.loop is None:
             self.loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self.loop)
             self.loop.run_until_complete(self._start())
         return self.loop.run_until_complete(self._call(env))
+
+    @staticmethod
+    def request(path):
+        """A request for a path, made while building."""
+        path_info, _, query = path.partition("?")
+        fields = dict(method="GET", scheme="http", host="localhost", port=80, script_name="", path_info=path_info)
+        fields |= dict(query_string=query, uri=path, protocol="HTTP/1.1", remote_addr="127.0.0.1", request_id="build")
+        return types.Env(**fields, params=[], headers=[("host", b"localhost")], body=b""), b""
+
+    @staticmethod
+    def sorry(env, shown):
+        """The answer to a request that failed, with what its client is shown."""
+        page = f"internal error, reference {env.request_id}\n{shown}"
+        headers = [("content-type", b"text/plain; charset=utf-8")]
+        return 500, headers, types.Body_Bytes(page.encode("utf-8", "replace"))
+
+    @staticmethod
+    def status(answer):
+        """The number of an answer's status."""
+        return answer[0]
 
     def forget(self):
         """What was started while building is not what a request finds."""
@@ -129,4 +152,4 @@ class _Exchange:
     def answer(self):
         if not self.is_complete:
             raise RuntimeError("the app returned before its answer was complete")
-        return self.status, self.headers, b"".join(self.chunks)
+        return self.status, self.headers, types.Body_Bytes(b"".join(self.chunks))

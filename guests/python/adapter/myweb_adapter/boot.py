@@ -51,7 +51,6 @@ _extensions = set()
 def _build(target):
     # What the adapter needs itself is imported before the files are its own.
     from . import files, fresh, hashes, importer, late, loop, outbound, system
-    from wit_world.imports import myweb_handler_types as types
 
     store = Store()
     store.take_in(_STDLIB, _STDLIB, is_stdlib=True)
@@ -70,9 +69,9 @@ def _build(target):
     app = _app(target)
     late.import_all(store)
     server = _server(target.KIND, app)
-    handler = _handler(server.answer, types, fresh, system, outbound.close_all)
+    handler = _handler(server, fresh, system, outbound.close_all)
     for path in target.WARM:
-        _warm(handler, path, types)
+        _warm(handler, path, server)
     server.forget()
     fresh.warn_of_frozen()
     system.end_build()
@@ -120,22 +119,20 @@ def _callables(module):
     return ", ".join(names[:8]) or "nothing that is callable"
 
 
-def _handler(serve, types, fresh, system, end):
+def _handler(server, fresh, system, end):
     """What answers a request, and never fails: what leaves it would end the instance."""
-    body_of, fresh_start = types.Body_Bytes, [True]
+    serve, fresh_start = server.answer, [True]
 
-    def handler(env):
+    def handler(request, body=b""):
         if fresh_start:
             fresh_start.clear()
             fresh.reseed()
             system.begin()
         try:
-            status, headers, body = serve(env)
-            return status, headers, body_of(body)
+            return serve(request, body)
         except BaseException as error:
             said = report.log(error, _hint(error))
-            shown = said if "MYWEB_DEBUG" in os.environ else ""
-            return 500, [("content-type", b"text/plain; charset=utf-8")], body_of(_sorry(env, shown))
+            return server.sorry(request, said if "MYWEB_DEBUG" in os.environ else "")
         finally:
             end()
             sys.stdout.flush()
@@ -144,17 +141,9 @@ def _handler(serve, types, fresh, system, end):
     return handler
 
 
-def _sorry(env, shown):
-    return f"internal error, reference {env.request_id}\n{shown}".encode("utf-8", "replace")
-
-
-def _warm(handler, path, types):
+def _warm(handler, path, server):
     """Asks once, so that what is made at first use is in the snapshot."""
-    path_info, _, query = path.partition("?")
-    fields = dict(method="GET", scheme="http", host="localhost", port=80, script_name="", path_info=path_info)
-    fields |= dict(query_string=query, uri=path, protocol="HTTP/1.1", remote_addr="127.0.0.1", request_id="build")
-    fields |= dict(params=[], headers=[("host", b"localhost")], body=b"")
-    status, _, _ = handler(types.Env(**fields))
+    status = server.status(handler(*server.request(path)))
     handler.fresh_start.append(True)
     if status >= 500:
         report.warn(f"warm = [{path!r}]: the app answered {status}")

@@ -2,26 +2,8 @@
 
 import sys
 from io import BytesIO
-from urllib.parse import unquote_to_bytes
 
-from .answer import check_chunk, check_status, headers_of, once
-
-# Names of headers that most requests have.
-_USUAL = """
-    accept accept-encoding accept-language authorization cache-control connection cookie dnt forwarded host if-match
-    if-modified-since if-none-match if-range origin pragma priority range referer sec-ch-ua sec-ch-ua-mobile
-    sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user upgrade-insecure-requests user-agent
-    x-forwarded-for x-forwarded-host x-forwarded-proto x-requested-with
-""".split()
-
-
-def _variable(name):
-    return "HTTP_" + name.upper().replace("-", "_")
-
-
-# The variables of headers. None: framing that the server has undone.
-_VARIABLES = {name: _variable(name) for name in _USUAL}
-_VARIABLES |= {"content-type": "CONTENT_TYPE", "content-length": None, "transfer-encoding": None}
+from .answer import check_chunk, head_of, once
 
 
 class _Errors:
@@ -59,92 +41,80 @@ class FileWrapper:
         return chunk
 
 
-def path_info(env):
-    """The path below the mount, decoded, as text that stands for bytes.
-
-    The server keeps an encoded slash as `%2F`; servers of WSGI decode it.
-    """
-    path = env.path_info
-    if "%2F" in path:
-        raw = unquote_to_bytes(env.uri.partition("?")[0]).decode("utf-8", "replace")
-        if raw.startswith(env.script_name):
-            path = raw[len(env.script_name) :]
-    return path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("latin-1")
+# What requests have alike, by the first part of their texts, and where to put the other parts. SECURITY: it is kept for
+# other clients, so no value of a header is in it, but the server's name; and it is bounded.
+_likenesses = {}
+_MOST_LIKENESSES = 64
+_LONGEST_LIKENESS = 1024
+# Where the parts begin that differ in their number.
+_FIXED = 6
 
 
-# What every environ has; a copy that has all keys need not grow.
-_EVERY = {
-    "REQUEST_METHOD": None,
-    "SCRIPT_NAME": None,
-    "PATH_INFO": None,
-    "QUERY_STRING": None,
-    "REQUEST_URI": None,
-    "RAW_URI": None,
-    "SERVER_NAME": None,
-    "SERVER_PORT": None,
-    "SERVER_PROTOCOL": None,
-    "SERVER_SOFTWARE": "myweb",
-    "REMOTE_ADDR": None,
-    "wsgi.version": (1, 0),
-    "wsgi.url_scheme": None,
-    "wsgi.input": None,
-    "wsgi.input_terminated": True,
-    "wsgi.errors": _errors,
-    "wsgi.multithread": False,
-    "wsgi.multiprocess": True,
-    "wsgi.run_once": False,
-    "wsgi.file_wrapper": FileWrapper,
-    "myweb.request_id": None,
-    "myweb.params": None,
-}
+def _likeness(text):
+    lines, _, script_name = text.partition("\n\n")
+    method, scheme, protocol, host, port, many, *names = map(sys.intern, lines.split("\n"))
+    environ = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": script_name,
+        "PATH_INFO": None,
+        "QUERY_STRING": None,
+        "REQUEST_URI": None,
+        "RAW_URI": None,
+        "SERVER_NAME": host,
+        "SERVER_PORT": port,
+        "SERVER_PROTOCOL": protocol,
+        "SERVER_SOFTWARE": "myweb",
+        "REMOTE_ADDR": None,
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scheme,
+        "wsgi.input": None,
+        "wsgi.input_terminated": True,
+        "wsgi.errors": _errors,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": FileWrapper,
+        "myweb.request_id": None,
+        "myweb.params": None,
+        **dict.fromkeys(names),
+    }
+    found = environ, names, int(many)
+    if len(text) <= _LONGEST_LIKENESS:
+        if len(_likenesses) >= _MOST_LIKENESSES:
+            _likenesses.clear()
+        _likenesses[text] = found
+    return found
 
 
-def environ_of(env):
-    """The environ of a request."""
-    body = env.body
-    script_name = env.script_name
-    host = env.host
-    environ = _EVERY.copy()
-    environ["REQUEST_METHOD"] = env.method
-    environ["SCRIPT_NAME"] = script_name if script_name.isascii() else script_name.encode().decode("latin-1")
-    environ["PATH_INFO"] = path_info(env)
-    environ["QUERY_STRING"] = env.query_string
-    environ["REQUEST_URI"] = environ["RAW_URI"] = env.uri
-    environ["SERVER_NAME"] = host or "localhost"
-    environ["SERVER_PORT"] = str(env.port)
-    environ["SERVER_PROTOCOL"] = env.protocol
-    environ["REMOTE_ADDR"] = env.remote_addr
-    environ["wsgi.url_scheme"] = env.scheme
+def environ_of(text, body):
+    """The environ of a request, of the text that the interface `wsgi` is given."""
+    parts = text.split("\0")
+    alike = parts[0]
+    alike, names, many = _likenesses[alike] if alike in _likenesses else _likeness(alike)
+    environ = alike.copy()
+    environ["PATH_INFO"] = parts[1]
+    environ["QUERY_STRING"] = parts[2]
+    environ["REQUEST_URI"] = environ["RAW_URI"] = parts[3]
+    environ["REMOTE_ADDR"] = parts[4]
     environ["wsgi.input"] = BytesIO(body)
-    environ["myweb.request_id"] = env.request_id
-    environ["myweb.params"] = env.params
-    for name, value in env.headers:
-        # SECURITY: `x_a` and `x-a` would be the same variable.
-        if "_" in name:
-            continue
-        key = _VARIABLES[name] if name in _VARIABLES else _variable(name)
-        if key is None:
-            if name == "content-length":
-                environ["CONTENT_LENGTH"] = str(len(body))
-        elif key in environ:
-            environ[key] += ("; " if name == "cookie" else ",") + value.decode("latin-1")
-        else:
-            environ[key] = value.decode("latin-1")
-    if body:
-        environ["CONTENT_LENGTH"] = str(len(body))
-    if "HTTP_HOST" not in environ and host:
-        usual = 443 if env.scheme == "https" else 80
-        environ["HTTP_HOST"] = host if env.port == usual else f"{host}:{env.port}"
+    environ["myweb.request_id"] = parts[5]
+    if many:
+        last = _FIXED + 2 * many
+        environ["myweb.params"] = list(zip(parts[_FIXED:last:2], parts[_FIXED + 1 : last : 2]))
+        del parts[_FIXED:last]
+    else:
+        environ["myweb.params"] = []
+    # One by one is faster than all at once.
+    for name, value in zip(names, parts[_FIXED:]):
+        environ[name] = value
     return environ
 
 
 class _Call:
     """One call of the app: what it has said so far."""
 
-    def __init__(self):
-        self.status = None
-        self.headers = None
-        self.chunks = []
+    head = None
+    chunks = None
 
     def start_response(self, status, headers, exc_info=None):
         if exc_info is not None:
@@ -155,19 +125,46 @@ class _Call:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None
-        elif self.status is not None:
+        elif self.head is not None:
             raise AssertionError("start_response() was called a second time, without exc_info (PEP 3333)")
-        number = check_status(status)
-        self.headers = headers_of(headers)
-        self.status = number
+        self.head = head_of(status, headers)
         return self.write
 
     def write(self, chunk):
         chunk = check_chunk(chunk, "write()")
-        if self.status is None:
+        if self.head is None:
             raise AssertionError("the app wrote a chunk before it called start_response() (PEP 3333)")
         if chunk:
-            self.chunks.append(chunk)
+            self._chunks().append(chunk)
+
+    def _chunks(self):
+        if self.chunks is None:
+            self.chunks = []
+        return self.chunks
+
+    def finish(self, result):
+        """The text and the body of the answer."""
+        try:
+            if result is None:
+                raise TypeError("the app returned None; return an iterable of bytes, such as [b'text'] (PEP 3333)")
+            if isinstance(result, (bytes, bytearray)):
+                once("the app returned bytes, not a list of them; it is taken for one chunk (write [body])")
+                result = [bytes(result)]
+            elif isinstance(result, str):
+                raise TypeError("the app returned str; encode it and return a list: [text.encode()] (PEP 3333)")
+            chunks = self._chunks()
+            for chunk in result:
+                if chunk and self.head is not None and type(chunk) is bytes:
+                    chunks.append(chunk)
+                else:
+                    self.write(chunk)
+            if self.head is None:
+                raise AssertionError("the app never called start_response() (PEP 3333)")
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+        return self.head, chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 class Server:
@@ -177,30 +174,35 @@ class Server:
         self.app = app
 
     def forget(self):
-        """Nothing is kept from one request to the next."""
+        """What was kept while building is not what a request finds."""
+        _likenesses.clear()
 
-    def answer(self, env):
-        """Status, headers and body."""
+    def answer(self, text, body):
+        """The text and the body of the answer."""
         call = _Call()
-        result = self.app(environ_of(env), call.start_response)
-        try:
-            if result is None:
-                raise TypeError("the app returned None; return an iterable of bytes, such as [b'text'] (PEP 3333)")
-            if isinstance(result, (bytes, bytearray)):
-                once("the app returned bytes, not a list of them; it is taken for one chunk (write [body])")
-                result = [bytes(result)]
-            elif isinstance(result, str):
-                raise TypeError("the app returned str; encode it and return a list: [text.encode()] (PEP 3333)")
-            for chunk in result:
-                if chunk and call.status is not None and type(chunk) is bytes:
-                    call.chunks.append(chunk)
-                else:
-                    call.write(chunk)
-            if call.status is None:
-                raise AssertionError("the app never called start_response() (PEP 3333)")
-        finally:
-            close = getattr(result, "close", None)
-            if close is not None:
-                close()
-        chunks = call.chunks
-        return call.status, call.headers, chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        result = self.app(environ_of(text, body), call.start_response)
+        # What most apps return.
+        if type(result) is list and len(result) == 1 and call.head is not None and not call.chunks:
+            chunk = result[0]
+            if type(chunk) is bytes:
+                return call.head, chunk
+        return call.finish(result)
+
+    @staticmethod
+    def request(path):
+        """A request for a path, made while building."""
+        path_info, _, query = path.partition("?")
+        likeness = "GET\nhttp\nHTTP/1.1\nlocalhost\n80\n0\nHTTP_HOST\n\n"
+        return "\0".join([likeness, path_info, query, path, "127.0.0.1", "build", "localhost"]), b""
+
+    @staticmethod
+    def sorry(text, shown):
+        """The answer to a request that failed, with what its client is shown."""
+        request_id = text.split("\0")[5]
+        page = f"internal error, reference {request_id}\n{shown}"
+        return "500\0content-type\0text/plain; charset=utf-8", page.encode("utf-8", "replace")
+
+    @staticmethod
+    def status(answer):
+        """The number of an answer's status."""
+        return int(answer[0][:3])

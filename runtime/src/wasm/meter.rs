@@ -171,7 +171,11 @@ where
             let mut stays = None;
             ended = poll_fn(|cx| metered.poll_here(cx, &mut stays, &running, background)).await;
         }
-        let goes_on = || metered.usual.is_rarely_long(!background.has_others(&running));
+        // What runs away ends its instance, and comes back with a new one.
+        let goes_on = || {
+            let is_trusted = !metered.account.has_new_instance() && !metered.tenant.is_in_debt();
+            is_trusted && metered.usual.is_rarely_long(!background.has_others(&running))
+        };
         let in_turn = place == First::InTurn || (place == First::Here && goes_on());
         if ended.is_none() && in_turn {
             ended = metered.in_turn(key, &running, background).await;

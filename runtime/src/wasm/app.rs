@@ -48,7 +48,8 @@ impl App {
         let reuse = reuse.requests.unwrap_or(component.usual_reuse);
         let pool =
             component.engine.pools.add(Pool::new(reuse, limits.instance_idle, tenant.clone()));
-        App { component, tenant, limits, grants, pool, rooms, usual: Arc::default() }
+        let usual = Arc::new(Usual::new(reuse == 1));
+        App { component, tenant, limits, grants, pool, rooms, usual }
     }
 
     /// Whether requests and answers are streams: then [`App::serve`] answers.

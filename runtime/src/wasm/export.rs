@@ -9,11 +9,11 @@ use super::service::{FunctionOf2, FunctionOf3};
 use super::world::World;
 
 /// The function, by the world of its component. To check its type costs as much as a
-/// call of the guest to the server, so that is done once, where it can be: what
-/// `application` takes is borrowed for one call.
+/// call of the guest to the server, so that is done once, where it can be: a whole
+/// request is borrowed for one call.
 #[derive(Clone, Copy)]
 pub(super) enum Export {
-    Application(Func),
+    Whole(Func),
     Proxy(FunctionOf2),
     Service(FunctionOf3),
 }
@@ -31,19 +31,19 @@ impl Export {
         let function = instance.get_func(&mut *store, component.export);
         let function = function.ok_or_else(|| wasmtime::Error::msg("its export is gone"))?;
         Ok(match component.world {
-            World::Application => Export::Application(function),
+            World::Application | World::Wsgi => Export::Whole(function),
             World::Proxy => Export::Proxy(function.typed(&*store)?),
             World::Service => Export::Service(function.typed(&*store)?),
         })
     }
 
-    /// The function `application`.
+    /// The function that is given a whole request.
     ///
     /// # Errors
     /// Its component has another world, as with those below.
-    pub(super) fn application(self) -> wasmtime::Result<Func> {
+    pub(super) fn whole(self) -> wasmtime::Result<Func> {
         match self {
-            Export::Application(function) => Ok(function),
+            Export::Whole(function) => Ok(function),
             _ => Err(of_another_world()),
         }
     }

@@ -144,7 +144,7 @@ impl Instance {
             headers: &headers,
             body,
         };
-        let application = self.export.application()?.typed::<Params<'_>, Results>(&self.store)?;
+        let application = self.export.whole()?.typed::<Params<'_>, Results>(&self.store)?;
         let host = self.store.data_mut();
         host.calls = Calls::begin(env.values(), host.largest);
         let (answer,) = application.call_async(&mut self.store, (env,)).await?;
@@ -160,7 +160,7 @@ impl Instance {
     ) -> wasmtime::Result<(String, Vec<u8>)> {
         self.begin();
         let environ = wsgi::environ(request, body.len(), found);
-        let call = self.function.typed::<wsgi::Params<'_>, wsgi::Results>(&self.store)?;
+        let call = self.export.whole()?.typed::<wsgi::Params<'_>, wsgi::Results>(&self.store)?;
         let host = self.store.data_mut();
         host.calls = Calls::begin(wsgi::VALUES, host.largest);
         let (answer,) = call.call_async(&mut self.store, (&environ, body)).await?;

@@ -152,7 +152,7 @@ where
 {
     let running = tenant.running.clone();
     let crowded = running.in_background.load(Relaxed) >= background.threads;
-    let place = match tenant.is_unyielding() {
+    let place = match tenant.is_unyielding() || (crowded && usual.is_unknown()) {
         true => First::Background,
         false => usual.place(crowded || tenant.is_in_debt(), !background.has_others(&running)),
     };
@@ -171,12 +171,10 @@ where
             let mut stays = None;
             ended = poll_fn(|cx| metered.poll_here(cx, &mut stays, &running, background)).await;
         }
-        // What runs away ends its instance, and comes back with a new one.
-        let goes_on = || {
-            let is_trusted = !metered.account.has_new_instance() && !metered.tenant.is_in_debt();
-            is_trusted && metered.usual.is_rarely_long(!background.has_others(&running))
+        let in_turn = match place {
+            First::Here => metered.may_go_on_in_turn(!background.has_others(&running)),
+            place => place == First::InTurn,
         };
-        let in_turn = place == First::InTurn || (place == First::Here && goes_on());
         if ended.is_none() && in_turn {
             ended = metered.in_turn(key, &running, background).await;
         }
@@ -340,11 +338,19 @@ impl<F, A: Account> Drop for Metered<F, A> {
 }
 
 impl<F, A: Account> Metered<F, A> {
-    /// What a new instance takes at first says nothing of the next request.
     fn note(&self, used: Duration) {
-        if !self.account.has_new_instance() {
-            self.usual.note(used);
+        self.usual.note(used, self.account.has_new_instance());
+    }
+
+    /// Whether one that may not stay at any time may do so in turn: for what its tenant
+    /// owes alone, if it may begin so; if it is long, only where others are short. What
+    /// runs away ends its instance, and comes back with a new one.
+    fn may_go_on_in_turn(&self, alone: bool) -> bool {
+        if self.used.after_first < self.slice() {
+            return self.usual.place(true, alone) == First::InTurn;
         }
+        let is_trusted = !self.account.has_new_instance() && !self.tenant.is_in_debt();
+        is_trusted && self.usual.is_rarely_long(alone)
     }
 
     /// What it may use where connections are served, after its first poll.

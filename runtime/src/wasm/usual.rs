@@ -27,6 +27,8 @@ pub(super) enum First {
 /// of what each takes up to `MOST`.
 #[derive(Debug, Default)]
 pub(super) struct Usual {
+    /// Each request has a new instance: what that takes is usual, too.
+    is_fresh: bool,
     all: Mean,
     most: Mean,
 }
@@ -36,6 +38,16 @@ pub(super) struct Usual {
 struct Mean(AtomicU64);
 
 impl Usual {
+    /// Of an app of which each request has a new instance, or of one that reuses them.
+    pub(super) fn new(is_fresh: bool) -> Usual {
+        Usual { is_fresh, ..Usual::default() }
+    }
+
+    /// Whether no request has told anything yet.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.all.now().is_zero()
+    }
+
     /// Where the next request begins, of a tenant that has used more than its share
     /// at any time, or not. `alone`: no other tenant's wait in the background, where
     /// nothing runs while there are turns here.
@@ -51,14 +63,16 @@ impl Usual {
     /// are short, so that it soon ends, too. In the background it would wait for a
     /// moment in which nobody asks, and all that come meanwhile behind it.
     pub(super) fn is_rarely_long(&self, alone: bool) -> bool {
-        let usual = self.all.now();
-        alone && !usual.is_zero() && usual < MODERATE
+        alone && !self.is_unknown() && self.all.now() < MODERATE
     }
 
-    /// A request took so long.
-    pub(super) fn note(&self, used: Duration) {
-        self.all.note(used);
-        self.most.note(used.min(MOST));
+    /// A request took so long, perhaps with a new instance: of an app that reuses them,
+    /// that says nothing of the next.
+    pub(super) fn note(&self, used: Duration, has_new_instance: bool) {
+        if self.is_fresh || !has_new_instance {
+            self.all.note(used);
+            self.most.note(used.min(MOST));
+        }
     }
 }
 
@@ -87,7 +101,7 @@ mod tests {
             (2_000, First::Here, First::Background),
         ] {
             let usual = Usual::default();
-            (0..50).for_each(|_| usual.note(Duration::from_micros(us)));
+            (0..50).for_each(|_| usual.note(Duration::from_micros(us), false));
             let places = [false, true].map(|in_debt| usual.place(in_debt, true));
             assert_eq!(places, [without_debt, in_debt], "{us} us");
             let places = [false, true].map(|in_debt| usual.place(in_debt, false));
@@ -99,14 +113,14 @@ mod tests {
     fn after_one_long_request_short_ones_need_no_turn() {
         let usual = Usual::default();
         assert!(!usual.is_rarely_long(true), "nothing is known of it");
-        (0..50).for_each(|_| usual.note(Duration::from_micros(60)));
+        (0..50).for_each(|_| usual.note(Duration::from_micros(60), false));
         for _ in 0..10 {
             assert!(usual.is_rarely_long(true) && !usual.is_rarely_long(false));
-            usual.note(Duration::from_millis(3));
+            usual.note(Duration::from_millis(3), false);
             assert_eq!(usual.place(false, true), First::Here);
-            (0..50).for_each(|_| usual.note(Duration::from_micros(60)));
+            (0..50).for_each(|_| usual.note(Duration::from_micros(60), false));
         }
-        usual.note(Duration::from_millis(4));
+        usual.note(Duration::from_millis(4), false);
         assert!(!usual.is_rarely_long(true), "it may be the first of many");
     }
 
@@ -114,9 +128,18 @@ mod tests {
     fn one_long_request_among_eight_takes_the_turns() {
         let usual = Usual::default();
         for _ in 0..10 {
-            (0..7).for_each(|_| usual.note(Duration::from_micros(20)));
-            usual.note(Duration::from_millis(4));
+            (0..7).for_each(|_| usual.note(Duration::from_micros(20), false));
+            usual.note(Duration::from_millis(4), false);
             assert_eq!(usual.place(true, true), First::Background);
+        }
+    }
+
+    #[test]
+    fn a_new_instance_tells_something_where_each_request_has_one() {
+        for (is_fresh, unknown) in [(false, true), (true, false)] {
+            let usual = Usual::new(is_fresh);
+            usual.note(Duration::from_millis(4), true);
+            assert_eq!(usual.is_unknown(), unknown);
         }
     }
 }

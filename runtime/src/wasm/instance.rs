@@ -110,8 +110,8 @@ impl Instance {
 
     /// One more request is answered from now on.
     pub(super) fn begin(&mut self) {
+        self.store.data_mut().memory.begin(self.served == 0);
         self.served += 1;
-        self.store.data_mut().memory.begin();
         self.store.set_epoch_deadline(1);
         self.store.set_hostcall_fuel(self.most);
     }

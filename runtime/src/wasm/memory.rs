@@ -37,9 +37,9 @@ pub(super) struct MemoryLimit {
     answer: Taken,
     entries: usize,
     refused: Option<Lack>,
-    /// Since when the guest runs for the request that came last, and whether it went on
-    /// at a tick for it.
-    since: Instant,
+    /// Since when the guest runs for the request that came last, unless that is its
+    /// first, and whether it went on at a tick for it.
+    since: Option<Instant>,
     went_on: bool,
     /// The request that is told what it has.
     request: Option<Arc<Request>>,
@@ -58,7 +58,7 @@ impl MemoryLimit {
             answer: taken(),
             entries: 0,
             refused: None,
-            since: Instant::now(),
+            since: None,
             went_on: false,
             request: None,
         }
@@ -100,18 +100,20 @@ impl MemoryLimit {
         self.answer_room
     }
 
-    /// It runs for another request from now on.
-    pub(super) fn begin(&mut self) {
-        self.since = Instant::now();
+    /// It runs for another request from now on, perhaps its first.
+    pub(super) fn begin(&mut self, is_first: bool) {
+        self.since = (!is_first).then(Instant::now);
         self.went_on = false;
     }
 
     /// At a tick, others are to go on, perhaps after the guest's answer was read: then
     /// that is its tenant's memory meanwhile. What is left to do then is nearly always
-    /// done at once, so it goes on itself, for one tick. So does what has only begun: it is
-    /// most often as short, and would hold an instance while others have their turns.
+    /// done at once, so it goes on itself, for one tick. So does what has only begun in an
+    /// instance that has served others: it is most often as short, and would hold it
+    /// while others have their turns. What runs away has a new instance each time.
     pub(super) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
-        let ends_soon = self.answer_room > 0 || self.since.elapsed() < SHORT;
+        let has_begun = || self.since.is_some_and(|since| since.elapsed() < SHORT);
+        let ends_soon = self.answer_room > 0 || has_begun();
         if ends_soon && !std::mem::replace(&mut self.went_on, true) {
             return Ok(UpdateDeadline::Continue(1));
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wasmtime::component::{ComponentNamedList, Lift, Lower};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 use super::app::App;
@@ -93,13 +94,13 @@ impl Instance {
         let output = self.store.data().output.clone();
         let _logging = Logging::start(&output, app, route, request);
         if app.component.world == World::Wsgi {
-            let (text, body) = match self.call_wsgi(request, body, found).await {
-                Ok(said) => said,
-                Err(error) => return Err(self.explain(&error)),
-            };
+            let environ = wsgi::environ(request, body.len(), found);
+            let params: wsgi::Params<'_> = (&environ, body);
+            let said = self.call(wsgi::VALUES, params).await;
+            let ((text, body),): wsgi::Results = said.map_err(|error| self.explain(&error))?;
             return wsgi::answer(&text, body);
         }
-        let answer = self.call(request, body, found).await;
+        let answer = self.application(request, body, found).await;
         answer.map_err(|error| self.explain(&error))
     }
 
@@ -116,13 +117,12 @@ impl Instance {
         self.store.set_hostcall_fuel(self.most);
     }
 
-    async fn call(
+    async fn application(
         &mut self,
         request: &Request,
         body: &[u8],
         found: &Found,
     ) -> wasmtime::Result<Answer> {
-        self.begin();
         let params: Vec<(&str, &str)> =
             found.params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let headers: Vec<(&str, &[u8])> =
@@ -144,26 +144,22 @@ impl Instance {
             headers: &headers,
             body,
         };
-        let application = self.export.whole()?.typed::<Params<'_>, Results>(&self.store)?;
-        let host = self.store.data_mut();
-        host.calls = Calls::begin(env.values(), host.largest);
-        let (answer,) = application.call_async(&mut self.store, (env,)).await?;
-        self.store.data_mut().memory.let_answer_go();
+        let (answer,): Results = self.call::<Params<'_>, _>(env.values(), (env,)).await?;
         Ok(answer)
     }
 
-    async fn call_wsgi(
-        &mut self,
-        request: &Request,
-        body: &[u8],
-        found: &Found,
-    ) -> wasmtime::Result<(String, Vec<u8>)> {
+    /// Calls the function with a whole request, in which there are so many texts and
+    /// lists.
+    async fn call<P, R>(&mut self, values: usize, params: P) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
         self.begin();
-        let environ = wsgi::environ(request, body.len(), found);
-        let call = self.export.whole()?.typed::<wsgi::Params<'_>, wsgi::Results>(&self.store)?;
+        let function = self.export.whole()?.typed::<P, R>(&self.store)?;
         let host = self.store.data_mut();
-        host.calls = Calls::begin(wsgi::VALUES, host.largest);
-        let (answer,) = call.call_async(&mut self.store, (&environ, body)).await?;
+        host.calls = Calls::begin(values, host.largest);
+        let answer = function.call_async(&mut self.store, params).await?;
         self.store.data_mut().memory.let_answer_go();
         Ok(answer)
     }

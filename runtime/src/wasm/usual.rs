@@ -52,8 +52,7 @@ impl Usual {
     /// at any time, or not. `alone`: no other tenant's wait in the background, where
     /// nothing runs while there are turns here.
     pub(super) fn place(&self, in_debt: bool, alone: bool) -> First {
-        let is_moderate = self.all.now() < MODERATE;
-        if is_moderate && alone && (self.most.now() > NOTICED || in_debt) {
+        if self.is_moderate() && alone && (self.most.now() > NOTICED || in_debt) {
             return First::InTurn;
         }
         if in_debt { First::Background } else { First::Here }
@@ -63,7 +62,11 @@ impl Usual {
     /// are short, so that it soon ends, too. In the background it would wait for a
     /// moment in which nobody asks, and all that come meanwhile behind it.
     pub(super) fn is_rarely_long(&self, alone: bool) -> bool {
-        alone && !self.is_unknown() && self.all.now() < MODERATE
+        alone && !self.is_unknown() && self.is_moderate()
+    }
+
+    fn is_moderate(&self) -> bool {
+        self.all.now() < MODERATE
     }
 
     /// A request took so long, perhaps with a new instance: of an app that reuses them,

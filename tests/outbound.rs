@@ -172,6 +172,17 @@ fn requests_are_counted_and_so_many_run_at_the_same_time() {
     assert!(RUNNING[1].load(SeqCst) <= 3, "at the same time");
 }
 
+/// A guest that takes the answers in that order would wait for one that waits for it.
+#[test]
+fn requests_go_in_the_order_in_which_they_were_begun() {
+    let origin = Origin::saying(HELLO);
+    let server = server(GUESTS[0], &[&origin.grant()], &["--max-outbound-concurrency", "1"]);
+    for _ in 0..20 {
+        let said = server.get(&format!("/fetch-many?count=12&to={}", origin.authority()));
+        assert_eq!(said.text(), "200\n".repeat(12));
+    }
+}
+
 #[test]
 fn a_client_that_leaves_takes_its_apps_requests_with_it() {
     for guest in GUESTS {

@@ -1,7 +1,7 @@
 //! Rows A: CPU, memory, stack.
 
 use super::component::{Core, drops, length, reads, write};
-use super::{Bad, Victim, server};
+use super::{BESIDE, Bad, MEMORY, Victim, memory_of, server};
 use crate::support::{Server, root, run, test_guest};
 
 const FOR_EVER: &str = "(loop (br 0))";
@@ -69,6 +69,18 @@ fn a4_memory_ends_at_its_limit() {
     Victim::of(&server).beside(4, || assert_eq!(server.get("/bad").text(), "ok\n"));
     let large = Core { memory: "65536", ..Core::default() }.build("a4-minimum");
     assert!(refused("a4", &large, &[]).contains("raise the memory limit"));
+}
+
+#[test]
+fn a4_memory_of_who_is_gone_is_given_back_before_another_has_as_much() {
+    let server = server(&test_guest("misbehave"), "");
+    assert_eq!(server.get("/bad/status?code=200").status, 200);
+    let before = memory_of(&server, "VmRSS");
+    for _ in 0..40 {
+        assert_eq!(server.get("/bad/allocate").status, 507);
+    }
+    let grown = memory_of(&server, "VmHWM").saturating_sub(before);
+    assert!(grown <= (MEMORY + BESIDE) << 10, "{grown} KiB");
 }
 
 #[test]

@@ -29,7 +29,7 @@ use crate::limits::Limits;
 use crate::request::Request;
 use crate::tenant::Tenant;
 pub(crate) use client::Client;
-use client::{Call, Times};
+use client::{Call, Times, stand_in_line};
 use sending::Sending;
 
 /// Where an app may send requests, and what sends them.
@@ -145,11 +145,11 @@ impl Fetch {
             return Ok(Running(runtime.spawn(call)));
         }
         let most = reach.limits.outbound_concurrency;
-        let slots = &mut self.serving.slots;
-        let slots = slots.get_or_insert_with(|| Arc::new(Semaphore::new(most))).clone();
+        let slots = self.serving.slots.get_or_insert_with(|| Arc::new(Semaphore::new(most)));
+        let slot = stand_in_line(slots.clone());
         let granted = reach.granted.clone();
-        let call = Call { tenant, granted, origin: origin.clone(), path, slots, times };
-        let (sent, log) = (reach.client.clone().send(call, request), self.log.clone());
+        let call = Call { tenant, granted, origin: origin.clone(), path, times };
+        let (sent, log) = (reach.client.clone().send(slot, call, request), self.log.clone());
         Ok(Running(runtime.spawn(async move {
             let answered = sent.await;
             if matches!(answered, Err(Error::DestinationIpProhibited)) {

@@ -1,9 +1,12 @@
 //! What sends requests of apps to other servers: one for the whole server, with
 //! its connections.
 
+use std::future::ready;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
@@ -11,7 +14,7 @@ use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{AcquireError as Closed, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -42,9 +45,20 @@ pub(super) struct Call {
     pub(super) granted: Arc<Origins>,
     pub(super) origin: Origin,
     pub(super) path: PathAndQuery,
-    /// Places for requests of one that is served.
-    pub(super) slots: Arc<Semaphore>,
     pub(super) times: Times,
+}
+
+/// One of the places for requests at the same time, once it is free.
+pub(super) type Slot = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, Closed>> + Send>>;
+
+/// Stands in line for one of the slots from now on, not from when it is asked again: a
+/// guest may take answers in the order in which it sent, and hold the slots meanwhile.
+pub(super) fn stand_in_line(slots: Arc<Semaphore>) -> Slot {
+    let mut slot: Slot = Box::pin(slots.acquire_owned());
+    match slot.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(taken) => Box::pin(ready(taken)),
+        Poll::Pending => slot,
+    }
 }
 
 /// How long a request may take: in all, to connect, to the head of its answer,
@@ -105,14 +119,15 @@ impl Client {
         self.runtime.get().ok_or(Error::InternalError(None))
     }
 
-    /// Sends a request; its answer's body follows while it is read.
+    /// Sends a request when it has its slot; its answer's body follows while it is read.
     pub(super) async fn send(
         self: Arc<Self>,
+        slot: Slot,
         call: Call,
         request: Request<Sending>,
     ) -> Result<Response<WasiBody>, Error> {
         let times = call.times;
-        let slot = timeout_at(times.until, call.slots.clone().acquire_owned()).await;
+        let slot = timeout_at(times.until, slot).await;
         let slot = slot.ok().and_then(Result::ok).ok_or(Error::ConnectionLimitReached)?;
         let exchanged = self.exchange(&call, request).await;
         if exchanged.is_err() {

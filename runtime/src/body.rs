@@ -111,6 +111,10 @@ impl Observed {
     pub(crate) fn new(body: Body, visit: Box<Visit>) -> Observed {
         Observed { body, visit }
     }
+
+    pub(crate) fn inner(&self) -> &Body {
+        &self.body
+    }
 }
 
 impl http_body::Body for Observed {

@@ -21,7 +21,7 @@ use super::activity::{Activity, BRIEF, Running, Tracked};
 use super::addresses::Addresses;
 use super::frames::PREFACE;
 use super::rewound::Rewound;
-use super::stream::Stream;
+use super::stream::{Stream, Unsent};
 use super::timed::Timed;
 use super::{http1, http2, proxy};
 use crate::app::{Answering, Shared};
@@ -46,6 +46,7 @@ pub(super) struct Begun<S> {
     /// When the head of the first request must be there.
     pub(super) first_head: Instant,
     pub(super) left: Left,
+    pub(super) unsent: Arc<Unsent>,
 }
 
 /// Ready once the client has closed its side.
@@ -92,6 +93,7 @@ async fn try_serve(
     };
     stream.prepare(limits.send_time)?;
     let left: Left = Box::pin(stream.left());
+    let unsent = Arc::new(stream.unsent());
     let stream = Timed::new(stream, limits.send_time, limits.transfer_rate);
     // 3. TLS, with a deadline of its own. Each step is boxed: what a connection
     //    needs for a step is not kept while it waits in the next.
@@ -99,7 +101,7 @@ async fn try_serve(
     let Some(tls) = tls else {
         let peer = Peer { address, tls: None, trusted };
         let first_head = first_head();
-        let begun = Begun { stream, before, peer, context, activity, first_head, left };
+        let begun = Begun { stream, before, peer, context, activity, first_head, left, unsent };
         return Box::pin(by_first_bytes(begun, true)).await;
     };
     let stream = Rewound::new(stream, before.freeze());
@@ -113,7 +115,7 @@ async fn try_serve(
     let http2 = protocol.as_deref() == Some(b"h2");
     let before = BytesMut::with_capacity(if http2 { 0 } else { FIRST_READ });
     let first_head = first_head();
-    let begun = Begun { stream, before, peer, context, activity, first_head, left };
+    let begun = Begun { stream, before, peer, context, activity, first_head, left, unsent };
     match http2 {
         true => Box::pin(http2::serve(begun)).await,
         false => Box::pin(by_first_bytes(begun, protocol.is_none())).await,
@@ -171,19 +173,21 @@ impl Activity {
 pub(super) struct Answers {
     peer: Peer,
     shared: Arc<Shared>,
+    unsent: Arc<Unsent>,
 }
 
 /// A request's answer, followed until it is sent.
 pub(super) struct Answer {
     answering: Answering,
+    unsent: Arc<Unsent>,
     running: Option<Running>,
     /// Of HTTP/1.1: it may say that it is the connection's last.
     may_be_last: bool,
 }
 
 impl Answers {
-    pub(super) fn new(peer: Peer, context: &Context) -> Answers {
-        Answers { peer, shared: context.shared.clone() }
+    pub(super) fn new(peer: Peer, context: &Context, unsent: Arc<Unsent>) -> Answers {
+        Answers { peer, shared: context.shared.clone(), unsent }
     }
 
     /// A request that could not be read was answered so.
@@ -201,7 +205,7 @@ impl Answers {
         let may_be_last = request.version() != Version::HTTP_2;
         let answering = self.shared.handle(request, &self.peer, refused);
         let running = if answering.is_of_app() { running.of_app() } else { running };
-        Answer { answering, running: Some(running), may_be_last }
+        Answer { answering, unsent: self.unsent.clone(), running: Some(running), may_be_last }
     }
 }
 
@@ -210,6 +214,7 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let mut answer = ready!(Pin::new(&mut self.answering).poll(cx));
+        self.unsent.fit(answer.body().inner());
         let running = self.running.take();
         if self.may_be_last && running.as_ref().is_some_and(Running::is_last) {
             answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -31,12 +31,12 @@ pub(super) async fn serve<S>(begun: Begun<S>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Begun { stream, before, peer, context, activity, first_head, left } = begun;
+    let Begun { stream, before, peer, context, activity, first_head, left, unsent } = begun;
     let limits = &context.shared.limits;
     activity.touch();
     let stream = Rewound::new(stream, before.freeze());
     let checked = Checked::http1(stream, limits, first_head, activity.clone());
-    let answers = Answers::new(peer, &context);
+    let answers = Answers::new(peer, &context, unsent);
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // `checked` has the deadlines.

@@ -94,14 +94,19 @@ impl Server {
                 let children = fs::read_to_string(task.join("children"))?;
                 left.extend(children.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
             }
-            let statm = fs::read_to_string(format!("{process}/statm"))?;
-            let pages: u64 = statm.split_whitespace().nth(1).context("statm")?.parse()?;
             usage.cpu += Duration::from_nanos(nanos);
-            usage.resident += pages * 4096;
+            usage.resident += resident(id)?;
             usage.descriptors += fs::read_dir(format!("{process}/fd"))?.count();
         }
         Ok(usage)
     }
+}
+
+/// What is resident of a process, in bytes.
+pub(crate) fn resident(id: u32) -> Result<u64> {
+    let statm = fs::read_to_string(format!("/proc/{id}/statm"))?;
+    let pages: u64 = statm.split_whitespace().nth(1).context("statm")?.parse()?;
+    Ok(pages * 4096)
 }
 
 impl Drop for Server {

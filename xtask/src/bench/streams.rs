@@ -11,12 +11,13 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::peers::{self, Peer};
-use super::process::Server;
+use super::process::{Server, resident};
 use crate::command::output;
 
 /// The bodies, in bytes.
 const BODY: usize = 1 << 30;
-/// How often each is transferred, in each round.
+/// How often each is transferred from each peer in turn, in each round: what the
+/// machine does beside is then the same for all.
 const TRANSFERS: usize = 3;
 /// What a client sends and takes at once, in bytes.
 const PIECE: usize = 256 << 10;
@@ -26,14 +27,19 @@ const EVERY_MS: usize = 5;
 /// How often the server's memory is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// What was measured of one peer in one round.
-struct Figures {
-    echo_mib_s: f64,
-    download_mib_s: f64,
+/// A peer, and what was measured of it.
+struct Measured {
+    name: String,
+    server: Server,
+    address: SocketAddr,
+    /// What was resident before.
+    before: u64,
+    echo_mib_s: Vec<f64>,
+    download_mib_s: Vec<f64>,
     /// The most that was resident above what was before, in MiB.
     grown_mib: f64,
-    event_p50_ms: f64,
-    event_worst_ms: f64,
+    event_p50_ms: Vec<f64>,
+    event_worst_ms: Vec<f64>,
 }
 
 /// Measures all peers, in turn, and shows the medians.
@@ -43,11 +49,21 @@ pub(crate) fn run(site: &peers::Site, rounds: usize) -> Result<()> {
     let this = std::process::id().to_string();
     output("taskset", &["-a", "-c", "-p", "1", &this]).context("taskset failed")?;
     let peers = peers::streams(site);
-    let mut rows: Vec<Vec<Figures>> = peers.iter().map(|_| Vec::new()).collect();
+    let mut all = peers.iter().map(Measured::start).collect::<Result<Vec<_>>>()?;
     for round in 1..=rounds {
-        for (peer, row) in peers.iter().zip(&mut rows) {
-            eprintln!("streams, round {round} of {rounds}: {}", peer.name);
-            row.push(measure(peer).with_context(|| peer.name.clone())?);
+        eprintln!("streams, round {round} of {rounds}");
+        for measured in &mut all {
+            measured.events()?;
+        }
+        for _ in 0..TRANSFERS {
+            for measured in &mut all {
+                let rate = measured.watch(download)?;
+                measured.download_mib_s.push(rate);
+            }
+            for measured in &mut all {
+                let rate = measured.watch(echo)?;
+                measured.echo_mib_s.push(rate);
+            }
         }
     }
     println!(
@@ -55,61 +71,78 @@ pub(crate) fn run(site: &peers::Site, rounds: usize) -> Result<()> {
         "", "echo MiB/s", "down MiB/s", "grown MiB", "event p50 ms", "event worst ms"
     );
     let mut records = Vec::new();
-    for (peer, row) in peers.iter().zip(&rows) {
-        let median = |figure: fn(&Figures) -> f64| {
-            let mut figures: Vec<f64> = row.iter().map(figure).collect();
-            figures.sort_by(f64::total_cmp);
-            figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
-        };
-        let (echo, down) = (median(|f| f.echo_mib_s), median(|f| f.download_mib_s));
-        let grown = row.iter().map(|f| f.grown_mib).fold(0.0, f64::max);
-        let (p50, worst) = (median(|f| f.event_p50_ms), median(|f| f.event_worst_ms));
-        println!("{:18}{echo:>12.0}{down:>12.0}{grown:>12.1}{p50:>14.2}{worst:>16.2}", peer.name);
+    for measured in &mut all {
+        let (name, grown) = (&measured.name, measured.grown_mib);
+        let echo = median(&mut measured.echo_mib_s)?;
+        let down = median(&mut measured.download_mib_s)?;
+        let p50 = median(&mut measured.event_p50_ms)?;
+        let worst = median(&mut measured.event_worst_ms)?;
+        println!("{name:18}{echo:>12.0}{down:>12.0}{grown:>12.1}{p50:>14.2}{worst:>16.2}");
         records.push(json!({
-            "name": peer.name, "echo_mib_per_second": echo, "download_mib_per_second": down,
+            "name": name, "echo_mib_per_second": echo, "download_mib_per_second": down,
             "grown_mib": grown, "event_p50_ms": p50, "event_worst_ms": worst,
         }));
     }
     let path = "target/bench/streams.json";
     fs::write(path, serde_json::to_string_pretty(&Value::from(records))?).context(path)?;
-    println!("\nMedians of {rounds}, the most for memory; also in {path}.");
+    let count = rounds * TRANSFERS;
+    println!("\nMedians of {count}, for events of {rounds}, the most for memory; also in {path}.");
     Ok(())
 }
 
-fn measure(peer: &Peer) -> Result<Figures> {
-    let server = Server::start(peer)?;
-    let address = server.address()?;
-    let (event_p50_ms, event_worst_ms) = events(address)?;
-    let before = server.usage()?.resident;
-    let ended = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let watched = scope.spawn(|| {
-            let mut most = before;
-            while !ended.load(Relaxed) {
-                most = most.max(server.usage().map_or(0, |usage| usage.resident));
-                std::thread::park_timeout(LOOK);
-            }
-            most
-        });
-        let download = median_of(|| download(address));
-        let echo = median_of(|| echo(address));
-        ended.store(true, Relaxed);
-        let most = watched.join().map_err(|_| anyhow::anyhow!("memory was not watched"))?;
-        Ok(Figures {
-            echo_mib_s: echo?,
-            download_mib_s: download?,
-            grown_mib: (most - before) as f64 / f64::from(1 << 20),
-            event_p50_ms,
-            event_worst_ms,
+impl Measured {
+    fn start(peer: &Peer) -> Result<Measured> {
+        let server = Server::start(peer)?;
+        let address = server.address()?;
+        // What it needs for its first answers is no growth.
+        events(address).with_context(|| peer.name.clone())?;
+        Ok(Measured {
+            name: peer.name.clone(),
+            address,
+            before: resident(server.id())?,
+            server,
+            echo_mib_s: Vec::new(),
+            download_mib_s: Vec::new(),
+            grown_mib: 0.0,
+            event_p50_ms: Vec::new(),
+            event_worst_ms: Vec::new(),
         })
-    })
+    }
+
+    fn events(&mut self) -> Result<()> {
+        let (p50, worst) = events(self.address).with_context(|| self.name.clone())?;
+        self.event_p50_ms.push(p50);
+        self.event_worst_ms.push(worst);
+        Ok(())
+    }
+
+    /// The rate of a transfer, while the server's memory is looked at.
+    fn watch(&mut self, transfer: fn(SocketAddr) -> Result<f64>) -> Result<f64> {
+        let ended = AtomicBool::new(false);
+        let (rate, most) = std::thread::scope(|scope| {
+            let watched = scope.spawn(|| {
+                let mut most = self.before;
+                while !ended.load(Relaxed) {
+                    most = most.max(resident(self.server.id()).unwrap_or(0));
+                    std::thread::park_timeout(LOOK);
+                }
+                most
+            });
+            let rate = transfer(self.address).with_context(|| self.name.clone());
+            ended.store(true, Relaxed);
+            watched.thread().unpark();
+            let most = watched.join().map_err(|_| anyhow::anyhow!("memory was not watched"))?;
+            anyhow::Ok((rate?, most))
+        })?;
+        let grown = (most - self.before) as f64 / f64::from(1 << 20);
+        self.grown_mib = self.grown_mib.max(grown);
+        Ok(rate)
+    }
 }
 
-/// The median of some transfers.
-fn median_of(transfer: impl Fn() -> Result<f64>) -> Result<f64> {
-    let mut rates = (0..TRANSFERS).map(|_| transfer()).collect::<Result<Vec<f64>>>()?;
-    rates.sort_by(f64::total_cmp);
-    rates.get(TRANSFERS / 2).copied().context("a transfer")
+fn median(figures: &mut [f64]) -> Result<f64> {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().context("a figure")
 }
 
 fn download(address: SocketAddr) -> Result<f64> {

@@ -34,6 +34,15 @@ impl Body {
     pub(crate) fn empty() -> Body {
         Body::Bytes(Bytes::new())
     }
+
+    /// Whether a guest makes it while it is sent.
+    fn is_of_guest(&self) -> bool {
+        match self {
+            Body::Streamed(_) => true,
+            Body::Encoded(encoded) => encoded.body().is_of_guest(),
+            Body::Bytes(_) | Body::File(_) | Body::Parts(_) => false,
+        }
+    }
 }
 
 impl From<Bytes> for Body {
@@ -112,8 +121,9 @@ impl Observed {
         Observed { body, visit }
     }
 
-    pub(crate) fn inner(&self) -> &Body {
-        &self.body
+    /// Whether a guest makes it while it is sent.
+    pub(crate) fn is_of_guest(&self) -> bool {
+        self.body.is_of_guest()
     }
 }
 

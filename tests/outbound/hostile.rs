@@ -230,3 +230,39 @@ fn c11_a_body_that_nobody_reads_waits_with_its_server() {
         assert!(SENT.load(SeqCst) < 16 << 20, "{guest}: {}", SENT.load(SeqCst));
     }
 }
+
+/// Begins an answer, and tells when its connection ends.
+fn begun() -> Origin {
+    Origin::start(|conversation| {
+        conversation.head();
+        conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun");
+        conversation.rest();
+        conversation.tell("ended");
+    })
+}
+
+#[test]
+fn an_answer_that_its_guest_does_not_read_has_no_more_time() {
+    for guest in GUESTS {
+        let origin = begun();
+        let limits = ["--max-outbound-time", "200ms", "--max-wall", "10m"];
+        let server = server(guest, &[&origin.grant()], &limits);
+        let mut client = server.connect();
+        let target = format!("/fetch-unread?ms=600000&to={}", origin.authority());
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+        assert_eq!(origin.told(), "ended", "{guest}");
+    }
+}
+
+#[test]
+fn an_answer_that_a_reused_guest_keeps_ends_with_its_request() {
+    for kept in ["answer", "trailers"] {
+        let origin = begun();
+        let limits =
+            ["--reuse", "1000", "--max-outbound-time", "10m", "--max-instance-idle", "10m"];
+        let server = server(GUESTS[0], &[&origin.grant()], &limits);
+        let target = format!("/fetch-unread?ms=0&kind={kept}&to={}", origin.authority());
+        assert_eq!(server.get(&target).text(), "unread\n");
+        assert_eq!(origin.told(), "ended", "{kept}");
+    }
+}

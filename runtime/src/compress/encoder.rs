@@ -132,6 +132,10 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
+    pub(crate) fn body(&self) -> &Body {
+        &self.body
+    }
+
     /// Whether all was sent.
     pub(crate) fn is_over(&self) -> bool {
         self.encoder.is_none()

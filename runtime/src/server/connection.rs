@@ -173,20 +173,20 @@ impl Activity {
 pub(super) struct Answers {
     peer: Peer,
     shared: Arc<Shared>,
-    unsent: Arc<Unsent>,
+    unsent: Option<Arc<Unsent>>,
 }
 
 /// A request's answer, followed until it is sent.
 pub(super) struct Answer {
     answering: Answering,
-    unsent: Arc<Unsent>,
+    unsent: Option<Arc<Unsent>>,
     running: Option<Running>,
     /// Of HTTP/1.1: it may say that it is the connection's last.
     may_be_last: bool,
 }
 
 impl Answers {
-    pub(super) fn new(peer: Peer, context: &Context, unsent: Arc<Unsent>) -> Answers {
+    pub(super) fn new(peer: Peer, context: &Context, unsent: Option<Arc<Unsent>>) -> Answers {
         Answers { peer, shared: context.shared.clone(), unsent }
     }
 
@@ -214,7 +214,9 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let mut answer = ready!(Pin::new(&mut self.answering).poll(cx));
-        self.unsent.fit(answer.body().inner());
+        if let Some(unsent) = &self.unsent {
+            unsent.fit(answer.body().is_of_guest());
+        }
         let running = self.running.take();
         if self.may_be_last && running.as_ref().is_some_and(Running::is_last) {
             answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -36,7 +36,7 @@ where
     activity.touch();
     let stream = Rewound::new(stream, before.freeze());
     let checked = Checked::http1(stream, limits, first_head, activity.clone());
-    let answers = Answers::new(peer, &context, unsent);
+    let answers = Answers::new(peer, &context, Some(unsent));
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // `checked` has the deadlines.

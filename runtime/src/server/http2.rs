@@ -37,13 +37,13 @@ pub(super) async fn serve<S>(begun: Begun<S>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Begun { stream, before, peer, context, activity, first_head, unsent, .. } = begun;
+    let Begun { stream, before, peer, context, activity, first_head, .. } = begun;
     let limits = &context.shared.limits;
     activity.touch();
     let stream = Rewound::new(stream, before.freeze());
     let io = TokioIo::new(Checked::http2(stream, limits.header_time, first_head));
     let streams = Streams::new(limits.send_time);
-    let answers = Answers::new(peer, &context, unsent);
+    let answers = Answers::new(peer, &context, None);
     let service = service_fn(|request: http::Request<Incoming>| {
         let running = activity.begin(size(request.headers()));
         let refused = (activity.heads() > HEADERS).then_some(Refusal::HeadersTogether(HEADERS));

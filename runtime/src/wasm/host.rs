@@ -6,7 +6,9 @@ use std::sync::Arc;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
-use wasmtime_wasi_http::p2::body::{HostIncomingBody, HostOutgoingBody, StreamContext};
+use wasmtime_wasi_http::p2::body::{
+    HostFutureTrailers, HostIncomingBody, HostOutgoingBody, StreamContext,
+};
 use wasmtime_wasi_http::p2::types::{
     HostFutureIncomingResponse, HostIncomingRequest, HostIncomingResponse,
 };
@@ -102,6 +104,7 @@ impl Host {
                 kept = true;
             }
             kept |= resource.is::<HostIncomingBody>()
+                || resource.is::<HostFutureTrailers>()
                 || resource.is::<HostIncomingRequest>()
                 || resource.is::<HostFutureIncomingResponse>()
                 || resource.is::<HostIncomingResponse>()

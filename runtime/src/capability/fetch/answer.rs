@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use wasmtime_wasi_http::Error;
 
@@ -26,8 +26,8 @@ pub(super) struct Answer {
     /// The longest pause.
     between: Duration,
     late: Option<Pin<Box<Sleep>>>,
-    /// Present until the body has ended; then the connection is idle.
-    held: Option<Held>,
+    /// Told how the body has ended; then the connection is idle, or of no more use.
+    ended: Option<oneshot::Sender<bool>>,
     over: bool,
 }
 
@@ -38,33 +38,31 @@ pub(super) struct Held {
     pub(super) tenant: Arc<str>,
     pub(super) origin: Origin,
     pub(super) slot: OwnedSemaphorePermit,
-    /// Where connections are served.
-    pub(super) runtime: tokio::runtime::Handle,
 }
 
 impl Answer {
     pub(super) fn new(body: Incoming, until: Instant, between: Duration, held: Held) -> Answer {
-        let mut answer = Answer { body, until, between, late: None, held: Some(held), over: false };
+        let (ended, told) = oneshot::channel();
+        tokio::spawn(held.wait(until, told));
+        let mut answer =
+            Answer { body, until, between, late: None, ended: Some(ended), over: false };
         if answer.body.is_end_stream() {
-            answer.end();
+            answer.end(true);
         }
         answer
     }
 
-    /// The body has ended: its connection can be used again.
-    fn end(&mut self) {
+    fn end(&mut self, is_whole: bool) {
         self.over = true;
-        if let Some(held) = self.held.take() {
-            held.give_back(self.until);
+        if let Some(ended) = self.ended.take() {
+            // Nobody waits any more once the time is over.
+            let _ = ended.send(is_whole);
         }
     }
 
     /// What came cannot be used, nor what could come behind it.
     fn fail<T>(&mut self, error: Error) -> Poll<Option<Result<T, Error>>> {
-        self.over = true;
-        if let Some(held) = self.held.take() {
-            held.pool.forget(&held.tenant, &held.origin);
-        }
+        self.end(false);
         Poll::Ready(Some(Err(error)))
     }
 }
@@ -100,7 +98,7 @@ impl Body for Answer {
                     Ok(bytes) => {
                         // A guest need not ask for the end that is there already.
                         if answer.body.is_end_stream() {
-                            answer.end();
+                            answer.end(true);
                         }
                         return Poll::Ready(Some(Ok(Frame::data(bytes))));
                     }
@@ -109,13 +107,13 @@ impl Body for Answer {
                         if check_trailers(&mut trailers).is_err() {
                             return answer.fail(Error::HttpResponseTrailerSectionSize(None));
                         }
-                        answer.end();
+                        answer.end(true);
                         return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
                     }
                 },
                 Some(Err(_)) => return answer.fail(Error::HttpResponseIncomplete),
                 None => {
-                    answer.end();
+                    answer.end(true);
                     return Poll::Ready(None);
                 }
             }
@@ -132,15 +130,20 @@ impl Body for Answer {
 }
 
 impl Held {
-    fn give_back(self, until: Instant) {
-        let Held { mut connection, pool, tenant, origin, slot, runtime } = self;
-        drop(slot);
+    /// Keeps all until the body has ended, or nobody reads it any more, and no longer
+    /// than until its time is over: a guest may have an answer that it does not read.
+    async fn wait(self, until: Instant, ended: oneshot::Receiver<bool>) {
+        let Held { mut connection, pool, tenant, origin, slot } = self;
+        match timeout_at(until, ended).await {
+            Ok(Ok(true)) => {}
+            Ok(Err(_)) => return,
+            Ok(Ok(false)) | Err(_) => return pool.forget(&tenant, &origin),
+        }
         // The request's own body may still be on its way.
-        runtime.spawn(async move {
-            let ready = timeout_at(until, connection.ready()).await;
-            if ready == Ok(true) {
-                pool.put(&tenant, origin, connection);
-            }
-        });
+        let ready = timeout_at(until, connection.ready()).await;
+        drop(slot);
+        if ready == Ok(true) {
+            pool.put(&tenant, origin, connection);
+        }
     }
 }

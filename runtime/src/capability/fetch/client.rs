@@ -14,7 +14,8 @@ use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
-use tokio::sync::{AcquireError as Closed, Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -49,12 +50,14 @@ pub(super) struct Call {
 }
 
 /// One of the places for requests at the same time, once it is free.
-pub(super) type Slot = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, Closed>> + Send>>;
+pub(super) type Slot =
+    Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
 
 /// Stands in line for one of the slots from now on, not from when it is asked again: a
 /// guest may take answers in the order in which it sent, and hold the slots meanwhile.
 pub(super) fn stand_in_line(slots: Arc<Semaphore>) -> Slot {
-    let mut slot: Slot = Box::pin(slots.acquire_owned());
+    // Unconstrained: it must be in line however much its task has done.
+    let mut slot: Slot = Box::pin(unconstrained(slots.acquire_owned()));
     match slot.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(taken) => Box::pin(ready(taken)),
         Poll::Pending => slot,
@@ -148,7 +151,6 @@ impl Client {
             tenant: call.tenant.name.clone(),
             origin: call.origin,
             slot,
-            runtime: self.runtime()?.clone(),
         };
         let body = Answer::new(body, times.until, times.between_bytes, held).boxed_unsync();
         Ok(Response::from_parts(head, body))

@@ -3,8 +3,8 @@
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::http::outgoing_handler::handle;
 use wasip2::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingBody,
-    OutgoingRequest, RequestOptions, Scheme, http_error_code,
+    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method,
+    OutgoingBody, OutgoingRequest, RequestOptions, Scheme, http_error_code,
 };
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 
@@ -21,6 +21,7 @@ pub fn answer(path: &str, query: &Query) -> String {
             let long = format!("/{}", "x".repeat(query.number("length") as usize));
             request(query, Some(&long)).map_or_else(|why| why, |request| send(request, query))
         }
+        "/fetch-unread" => unread(query),
         "/fetch-bodies" => bodies(),
         "/fetch-fields" => fields(query),
         "/fetch-hold" => hold(query),
@@ -113,6 +114,23 @@ fn read(answer: &FutureIncomingResponse) -> String {
             }
         }
     }
+}
+
+/// Takes no more of an answer than its head, and goes on for `ms`. What it keeps is
+/// the answer, or what tells its trailers.
+fn unread(query: &Query) -> String {
+    let sent = request(query, None).map(|request| handle(request, options(query)));
+    let Ok(Ok(Ok(answer))) = sent.map(|sent| sent.map(|answer| wait(&answer))) else {
+        return "no answer\n".to_owned();
+    };
+    if query.text("kind") == "trailers" {
+        let body = answer.consume().expect("a body that is taken once");
+        std::mem::forget(IncomingBody::finish(body));
+    } else {
+        std::mem::forget(answer);
+    }
+    subscribe_duration(query.number("ms") * 1_000_000).block();
+    "unread\n".to_owned()
 }
 
 /// `count` requests at the same time; what became of each, in a line.

@@ -21,6 +21,7 @@ pub async fn answer(path: &str, query: &Query) -> String {
     match path {
         "/fetch" => fetch(query, None).await,
         "/fetch-many" => many(query).await,
+        "/fetch-unread" => unread(query).await,
         "/fetch-upload" => upload(query).await,
         "/fetch-half" => half(query).await,
         "/fetch-long" => {
@@ -118,6 +119,16 @@ async fn read(answer: Result<Response, ErrorCode>) -> String {
         Ok(_) => said + "\nwhole\n",
         Err(code) => format!("{said}\nbroken: Some({code:?})\n"),
     }
+}
+
+/// Takes no more of an answer than its head, and goes on for `ms`.
+async fn unread(query: &Query) -> String {
+    let Ok(begun) = begin(query, None) else { return "no request\n".to_owned() };
+    drop((begun.stream, begun.ended));
+    let answer = send(begun.request).await;
+    wait_for(query.number("ms") * 1_000_000).await;
+    drop(answer);
+    "unread\n".to_owned()
 }
 
 /// `count` requests at the same time; what became of each, in a line.

@@ -99,7 +99,8 @@ struct Serve {
     #[arg(long = "static", value_name = "[PREFIX=]DIR", value_parser = mount)]
     statics: Vec<Mount>,
     /// For development: why an app in Python failed is on its page, too.
-    #[arg(long, env = "MYWEB_DEBUG", conflicts_with = "config")]
+    #[arg(long, env = "MYWEB_DEBUG", conflicts_with = "config",
+          value_parser = BoolishValueParser::new())]
     debug: bool,
     /// Let the apps read and send the files in DIR.
     #[arg(long, value_name = "DIR", env = "MYWEB_FILES")]

@@ -71,6 +71,19 @@ fn mistakes_of_syntax_have_their_line() {
     ]);
 }
 
+/// What is around something that cannot be read is not judged: it may be there.
+#[test]
+fn what_cannot_be_read_is_all_that_is_told() {
+    for broken in [top("listen = [\"127.0.0.1:0\""), with("path \"/*\"\napp = \"a.wasm\"")] {
+        let folder = folder(&broken);
+        let (code, said) = run(folder.path(), &["check"]);
+        assert_eq!(code, Some(1), "{said}");
+        for judged in ["there is no [[tenant]]", "has no path", "has nothing that answers"] {
+            assert!(!said.contains(judged), "{said}");
+        }
+    }
+}
+
 #[test]
 fn unknown_keys_are_told_at_every_level_with_what_was_meant() {
     told(&[
@@ -230,9 +243,13 @@ fn routes_that_answer_nothing_are_told() {
         (app("").replace("path = \"/*\"\n", ""), "the route has no path; add path = \"/*\""),
         (app("static = \"html\""), "app and static are one too many"),
         (route("static = \"html\"\nreuse = 2"), "reuse = 2: it belongs to a route with app"),
-        (app("reuse = 0"), "reuse = 0: write 1 for fresh"),
-        (app("reuse = -1"), "reuse = -1: write 1 for fresh"),
-        (app("reuse-concurrency = 0"), "reuse-concurrency = 0: write 1 for one at a time"),
+        (app("reuse = 0"), "reuse = 0: write a number: 1 for fresh"),
+        (app("reuse = -1"), "reuse = -1: write a number: 1 for fresh"),
+        (app("reuse = 5000000000"), "or more, up to 4294967295"),
+        (
+            app("reuse-concurrency = 0"),
+            "reuse-concurrency = 0: write a number: 1 for one at a time",
+        ),
         (app("reuse-concurrency = 2"), "an instance serves 1 requests in all; raise reuse"),
         (
             route("static = \"html\"\nreuse-concurrency = 2"),

@@ -22,7 +22,10 @@ pub(crate) fn all() -> Result<()> {
 /// Builds, then serves.
 pub(crate) fn run_server(arguments: &[&str]) -> Result<()> {
     all()?;
-    let names = |flag: &&str| ["--app", "--handlers", "--static", "--config"].contains(flag);
+    let names = |argument: &&str| {
+        let flag = argument.split('=').next().unwrap_or_default();
+        ["--app", "--wsgi", "--asgi", "--handlers", "--static", "--config"].contains(&flag)
+    };
     let app = ["--app", "guests/hello.wasm"];
     let app = if arguments.iter().any(names) { &[][..] } else { &app };
     run("target/release/myweb-run", &[app, arguments].concat())

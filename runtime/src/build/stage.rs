@@ -22,7 +22,10 @@ pub(super) struct Source {
     pub(super) path: PathBuf,
 }
 
-/// The files of a folder, sorted: without hidden ones, components, caches and
+/// Ends of files that are none of an app's: components, what is built, logs.
+const ENDS: [&str; 3] = ["wasm", "part", "log"];
+
+/// The files of a folder, sorted: without hidden ones, components, logs, caches and
 /// environments of other tools, and what is built here.
 ///
 /// # Errors
@@ -47,8 +50,7 @@ pub(super) fn list(folder: &Path, built_here: &Path) -> Result<Vec<Source>, Stri
                 continue;
             }
             let Ok(metadata) = fs::metadata(&path) else { continue };
-            let is_component = text.ends_with(".wasm") || text.ends_with(".part");
-            if metadata.is_file() && !text.starts_with('.') && !is_component {
+            if metadata.is_file() && may_be_source(Path::new(&text)) {
                 size += metadata.len();
                 files.push(Source { name, path });
             }
@@ -69,9 +71,9 @@ pub(super) fn list(folder: &Path, built_here: &Path) -> Result<Vec<Source>, Stri
 
 /// Whether a file, by its path below the app's folder, may be part of the app.
 pub(super) fn may_be_source(path: &Path) -> bool {
-    let is_built = path.extension().is_some_and(|end| end == "wasm" || end == "part");
+    let is_none = path.extension().is_some_and(|end| ENDS.iter().any(|none| end == *none));
     let mut names = path.iter().map(|name| name.to_string_lossy());
-    !is_built && names.all(|name| !name.starts_with('.') && !LEFT_OUT.contains(&&*name))
+    !is_none && names.all(|name| !name.starts_with('.') && !LEFT_OUT.contains(&&*name))
 }
 
 fn is_left_out(path: &Path, name: &str, built_here: &Path) -> bool {
@@ -106,4 +108,24 @@ pub(super) fn write(texts: &[(&str, &str)], folder: &Path) -> Result<(), String>
             .map_err(|error| format!("{}: {}", to.display(), explain(&error)))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_make_is_no_source() {
+        for (name, is_source) in [
+            ("app.py", true),
+            ("templates/page.html", true),
+            ("log", true),
+            ("server.log", false),
+            ("app.wasm", false),
+            ("js/node_modules/hono/index.js", false),
+            (".git/config", false),
+        ] {
+            assert_eq!(may_be_source(Path::new(name)), is_source, "{name}");
+        }
+    }
 }

@@ -17,7 +17,7 @@ use super::plan::{
     StorePlan, TenantPlan, TlsPlan,
 };
 use super::problem::{Origin, Problem};
-use super::reader::{Document, Item, Section};
+use super::reader::{Document, Item, Section, is_twice};
 use super::schema;
 use crate::hosts::HostPattern;
 use crate::limits::Limits;
@@ -62,7 +62,12 @@ pub(super) fn read(path: &Path, text: &str, overrides: &Overrides) -> (Plan, Vec
     errors.iter().for_each(|error| document.syntax(error));
     let base = path.parent().unwrap_or(Path::new(""));
     let reader = Reader { base, set: RefCell::default() };
-    let plan = reader.plan(&document.root(table.get_ref()), overrides);
+    // Around what cannot be read, something else is read than what is meant: what that
+    // lacks is not told.
+    let unread = errors.iter().any(|error| !is_twice(error));
+    let unheard = Document::new(&name, text);
+    let judged = if unread { &unheard } else { &document };
+    let plan = reader.plan(&judged.root(table.get_ref()), overrides);
     (plan, document.into_problems())
 }
 

@@ -37,6 +37,11 @@ pub(super) struct Item<'a> {
     value: &'a Spanned<DeValue<'a>>,
 }
 
+/// Whether a mistake of syntax is only that a key is there twice.
+pub(super) fn is_twice(error: &toml::de::Error) -> bool {
+    error.message() == "duplicate key"
+}
+
 impl<'a> Document<'a> {
     pub(super) fn new(name: &'a str, text: &'a str) -> Document<'a> {
         let ends = memchr::memchr_iter(b'\n', text.as_bytes()).collect();
@@ -48,7 +53,7 @@ impl<'a> Document<'a> {
         let line = error.span().map_or(1, |span| self.line(&span));
         let said = error.message().replace('\n', ", ");
         let key = error.span().and_then(|span| self.text.get(span));
-        match key.filter(|_| said == "duplicate key") {
+        match key.filter(|_| is_twice(error)) {
             Some(key) => self.note(line, format!("{key} is there twice; leave one of them out")),
             None => self.note(line, said),
         }

@@ -106,8 +106,9 @@ impl Reader<'_> {
     }
 
     fn app(&self, section: &Section<'_>) -> Target {
-        let requests = count(section, "reuse", "write 1 for fresh instances, or more");
-        let at_once = count(section, "reuse-concurrency", "write 1 for one at a time, or more");
+        let requests = count(section, "reuse", "write a number: 1 for fresh instances, or more");
+        let at_once =
+            count(section, "reuse-concurrency", "write a number: 1 for one at a time, or more");
         let at_once = at_once.unwrap_or(1);
         let reuse = Reuse::new(requests, at_once).unwrap_or_else(|why| {
             let _: Option<()> = section.item("reuse-concurrency").and_then(|item| item.wrong(why));
@@ -138,7 +139,7 @@ impl Reader<'_> {
 fn count(section: &Section<'_>, key: &str, mend: &str) -> Option<u32> {
     section.item(key)?.number(|text| {
         let number = text.parse().ok().filter(|number| *number > 0);
-        number.ok_or_else(|| mend.to_owned())
+        number.ok_or_else(|| format!("{mend}, up to {}", u32::MAX))
     })
 }
 

@@ -129,7 +129,9 @@ fn requests(site: &Site) -> Result<Vec<Value>> {
     let mut figures: [Vec<(f64, f64)>; LOADS.len()] = Default::default();
     for _ in 0..ROUNDS {
         for ((name, tls, arguments), figures) in LOADS.iter().zip(&mut figures) {
-            let more: &[&str] = if *tls { &["--tls", "cert.pem,key.pem"] } else { &[] };
+            // Ten times 64 at once are more than wait by default.
+            let secure = ["--tls", "cert.pem,key.pem", "--max-queue", "1000"];
+            let more: &[&str] = if *tls { &secure } else { &[] };
             let scheme = if *tls { "https" } else { "http" };
             let server = Server::start(&site.ours(name, "/sayhello", more))?;
             let url = format!("{scheme}://{}/sayhello", server.address()?);

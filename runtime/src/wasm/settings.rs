@@ -27,7 +27,8 @@ const DEEP_STACK: usize = 2 << 20;
 /// passing its end aborts the process.
 const HOST_STACK: usize = 1 << 20;
 /// Places whose memory is given back in one system call. More would be nobody's until
-/// then, and each may be as large as a memory; it was no faster (`cargo xtask bench hello`).
+/// then, and each may be as large as a memory; by hand (`wrk`, fresh
+/// instances) it was no faster.
 const GIVEN_BACK_TOGETHER: usize = 1;
 const STACK_KEPT: usize = 32 << 10;
 

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::open_loop::{Came, Load, connect, get};
 use super::peers::{self, Peer, Site};
 use super::process::Server;
+use super::report::median;
 
 /// The victim's requests a second, a fraction of what the server can do.
 const RATE: u32 = 1_000;
@@ -170,7 +171,7 @@ fn beside(
     }
     let mut records = Vec::new();
     for (name, all) in [("nothing", &alone), (attack.name, &attacked)] {
-        let figure = |figure: &dyn Fn(&Came) -> f64| median(all.iter().map(figure).collect());
+        let figure = |figure: &dyn Fn(&Came) -> f64| median(all.iter().map(figure));
         let per_second = figure(&Came::per_second);
         let [p50, p99, p999] =
             [0.5, 0.99, 0.999].map(|part| figure(&|came| came.percentile_ms(part)));
@@ -185,11 +186,6 @@ fn beside(
         }));
     }
     Ok(records)
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 const CPU_MS: f64 = 200.0;

@@ -79,6 +79,11 @@ impl Server {
         address.context("an address")?.parse().with_context(|| self.url.clone())
     }
 
+    /// What is resident of it, without its workers, in bytes.
+    pub(crate) fn resident(&self) -> Result<u64> {
+        resident(self.id())
+    }
+
     /// What it and its workers use; CPU time to the nanosecond, from every thread's
     /// schedstat.
     pub(crate) fn usage(&self) -> Result<Usage> {
@@ -103,7 +108,7 @@ impl Server {
 }
 
 /// What is resident of a process, in bytes.
-pub(crate) fn resident(id: u32) -> Result<u64> {
+fn resident(id: u32) -> Result<u64> {
     let statm = fs::read_to_string(format!("/proc/{id}/statm"))?;
     let pages: u64 = statm.split_whitespace().nth(1).context("statm")?.parse()?;
     Ok(pages * 4096)

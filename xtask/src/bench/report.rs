@@ -21,7 +21,7 @@ pub(crate) fn show(groups: &[Group], name: &str) -> Result<()> {
     let mut records = Vec::new();
     for group in groups {
         let first = group.rows.first().context("there is nothing to show")?;
-        let base = (median(first, |s| s.per_second), median(first, |s| s.cpu_us));
+        let base = (of(first, |s| s.per_second), of(first, |s| s.cpu_us));
         records.extend(group.rows.iter().map(|row| show_row(row, base)));
         println!();
     }
@@ -44,9 +44,9 @@ fn failed(row: &Row) -> Option<String> {
 
 /// Prints a row, with ratios to a rate and a CPU time.
 fn show_row(row: &Row, (base_rate, base_cpu): (f64, f64)) -> Value {
-    let (rate, cpu) = (median(row, |s| s.per_second), median(row, |s| s.cpu_us));
-    let (p50, p99) = (median(row, |s| s.p50_ms), median(row, |s| s.p99_ms));
-    let resident = median(row, |s| s.resident as f64);
+    let (rate, cpu) = (of(row, |s| s.per_second), of(row, |s| s.cpu_us));
+    let (p50, p99) = (of(row, |s| s.p50_ms), of(row, |s| s.p99_ms));
+    let resident = of(row, |s| s.resident as f64);
     let (rate_ratio, cpu_ratio) = (rate / base_rate, base_cpu / cpu);
     println!(
         "{:26}{rate:>10.0}{rate_ratio:>8.2}{cpu:>12.2}{cpu_ratio:>8.2}{p50:>9.2}{p99:>9.2}{:>7.1} MiB",
@@ -60,8 +60,13 @@ fn show_row(row: &Row, (base_rate, base_cpu): (f64, f64)) -> Value {
     })
 }
 
-fn median(row: &Row, figure: impl Fn(&Sample) -> f64) -> f64 {
-    let mut figures: Vec<f64> = row.samples.iter().map(figure).collect();
+fn of(row: &Row, figure: impl Fn(&Sample) -> f64) -> f64 {
+    median(row.samples.iter().map(figure))
+}
+
+/// The middle one of some figures.
+pub(super) fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::peers::{self, Peer};
-use super::process::{Server, resident};
+use super::process::Server;
+use super::report::median;
 use crate::command::output;
 
 /// The bodies, in bytes.
@@ -71,12 +72,13 @@ pub(crate) fn run(site: &peers::Site, rounds: usize) -> Result<()> {
         "", "echo MiB/s", "down MiB/s", "grown MiB", "event p50 ms", "event worst ms"
     );
     let mut records = Vec::new();
-    for measured in &mut all {
+    let middle = |figures: &[f64]| median(figures.iter().copied());
+    for measured in &all {
         let (name, grown) = (&measured.name, measured.grown_mib);
-        let echo = median(&mut measured.echo_mib_s)?;
-        let down = median(&mut measured.download_mib_s)?;
-        let p50 = median(&mut measured.event_p50_ms)?;
-        let worst = median(&mut measured.event_worst_ms)?;
+        let echo = middle(&measured.echo_mib_s);
+        let down = middle(&measured.download_mib_s);
+        let p50 = middle(&measured.event_p50_ms);
+        let worst = middle(&measured.event_worst_ms);
         println!("{name:18}{echo:>12.0}{down:>12.0}{grown:>12.1}{p50:>14.2}{worst:>16.2}");
         records.push(json!({
             "name": name, "echo_mib_per_second": echo, "download_mib_per_second": down,
@@ -99,7 +101,7 @@ impl Measured {
         Ok(Measured {
             name: peer.name.clone(),
             address,
-            before: resident(server.id())?,
+            before: server.resident()?,
             server,
             echo_mib_s: Vec::new(),
             download_mib_s: Vec::new(),
@@ -123,7 +125,7 @@ impl Measured {
             let watched = scope.spawn(|| {
                 let mut most = self.before;
                 while !ended.load(Relaxed) {
-                    most = most.max(resident(self.server.id()).unwrap_or(0));
+                    most = most.max(self.server.resident().unwrap_or(0));
                     std::thread::park_timeout(LOOK);
                 }
                 most
@@ -138,11 +140,6 @@ impl Measured {
         self.grown_mib = self.grown_mib.max(grown);
         Ok(rate)
     }
-}
-
-fn median(figures: &mut [f64]) -> Result<f64> {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().context("a figure")
 }
 
 fn download(address: SocketAddr) -> Result<f64> {

@@ -19,6 +19,9 @@ pub use client::{Answer, Client, Wire};
 
 /// Nothing that is tested takes this long; a test that waits longer failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The same for what may wait for a build, which may install its tools first and
+/// waits for the builds of other tests.
+pub const BUILD_PATIENCE: Duration = Duration::from_secs(600);
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_myweb-run");
@@ -130,7 +133,7 @@ impl Server {
 
     /// The next line of the log.
     fn next_line(&self) -> Option<String> {
-        self.log.lock().expect("no reader panicked").recv_timeout(PATIENCE).ok()
+        self.log.lock().expect("no reader panicked").recv_timeout(BUILD_PATIENCE).ok()
     }
 
     pub fn connect(&self) -> Client {
@@ -148,7 +151,7 @@ impl Server {
 
     /// Waits for a line of the log that contains a text.
     pub fn wait_for_log(&self, text: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + BUILD_PATIENCE;
         let log = self.log.lock().expect("no reader panicked");
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -239,7 +242,7 @@ pub fn nobodys_address() -> SocketAddr {
 
 /// Waits until something holds.
 pub fn wait_for(mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + BUILD_PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "it never holds");
         std::thread::park_timeout(Duration::from_millis(5));

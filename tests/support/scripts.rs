@@ -4,23 +4,19 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
 
-use super::{Server, root, run_for};
+use super::{BUILD_PATIENCE, Server, root, run_for};
 
 /// Where the tools and what they built are kept between runs of the tests.
 pub fn state() -> String {
     root().join("target/scripts").display().to_string()
 }
 
-/// A build may install its tools first.
-const PATIENCE: Duration = Duration::from_secs(600);
-
 /// Runs `build`: exit code and what it said.
 pub fn build(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let state = state();
     std::fs::create_dir_all(&state).expect("a folder");
-    run_for(folder, &[&["build", "--state", &state], arguments].concat(), PATIENCE)
+    run_for(folder, &[&["build", "--state", &state], arguments].concat(), BUILD_PATIENCE)
 }
 
 /// The component of an app in `tests/scripts`, or `None` with a message where

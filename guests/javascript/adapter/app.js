@@ -54,23 +54,28 @@ function kind(value) {
   return value === null ? "null" : typeof value === "object" ? (value.constructor?.name ?? "an object") : typeof value;
 }
 
+/** A field: what is left to wait for. A private one takes an interpreter three times as long. */
+const LEFT = Symbol("left");
+
 /** What a request may promise besides its answer: the server sends what is whole, and waits for all of it. */
 export class Context {
-  #left = null;
+  constructor() {
+    this[LEFT] = null;
+  }
 
   get waitUntil() {
-    return (promise) => void (this.#left ??= []).push(promise);
+    return (promise) => void (this[LEFT] ??= []).push(promise);
   }
 
   passThroughOnException() {}
 
   /** Whether anything is left to wait for. */
   static waits(context) {
-    return context.#left !== null;
+    return context[LEFT] !== null;
   }
 
   static async end(context) {
-    for (const result of await Promise.allSettled(context.#left ?? [])) {
+    for (const result of await Promise.allSettled(context[LEFT] ?? [])) {
       if (result.status === "rejected") console.error(`waitUntil: ${result.reason}`);
     }
   }

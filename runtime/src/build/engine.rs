@@ -63,14 +63,6 @@ impl Engine {
             Engine::QuickJs => "quickjs/entry.js",
         }
     }
-
-    /// The world that a component is of.
-    pub(super) fn world(self) -> (&'static str, Texts) {
-        match self {
-            Engine::StarlingMonkey => ("application", &[CONTRACT]),
-            Engine::QuickJs => ("quickjs", &WIT),
-        }
-    }
 }
 
 /// As it is written on the command line.
@@ -89,11 +81,12 @@ macro_rules! adapter {
     };
 }
 
-static STARLINGMONKEY: [(&str, &str); 10] = adapter![
+static STARLINGMONKEY: [(&str, &str); 11] = adapter![
     "build.mjs",
     "app.js",
     "form.js",
     "guard.js",
+    "message.js",
     "starlingmonkey/engine.mjs",
     "starlingmonkey/body.js",
     "starlingmonkey/entry.js",
@@ -102,11 +95,12 @@ static STARLINGMONKEY: [(&str, &str); 10] = adapter![
     "starlingmonkey/response.js"
 ];
 
-static QUICKJS: [(&str, &str); 24] = adapter![
+static QUICKJS: [(&str, &str); 25] = adapter![
     "build.mjs",
     "app.js",
     "form.js",
     "guard.js",
+    "message.js",
     "quickjs/engine.mjs",
     "quickjs/answer.js",
     "quickjs/blob.js",
@@ -129,9 +123,9 @@ static QUICKJS: [(&str, &str); 24] = adapter![
     "quickjs/url.js"
 ];
 
-/// What the adapter asks of the host, beside the contract.
-static WIT: [(&str, &str); 6] = [
-    ("quickjs.wit", include_str!("../../../guests/javascript/wit/quickjs.wit")),
+/// The contract of the adapter, with a world for each engine, of its name.
+pub(super) static WIT: [(&str, &str); 6] = [
+    ("javascript.wit", include_str!("../../../guests/javascript/wit/javascript.wit")),
     ("deps/handler.wit", CONTRACT.1),
     ("deps/cli.wit", include_str!("../../../guests/javascript/wit/deps/cli.wit")),
     ("deps/clocks.wit", include_str!("../../../guests/python/wit/deps/clocks.wit")),

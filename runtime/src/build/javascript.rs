@@ -7,8 +7,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::command::run;
 use super::digest::Digest;
+use super::engine::WIT;
 use super::stage::{self, Source};
 use super::tools::{self, MEND, NETWORK, last_words, on_path};
 use super::{Engine, Place, Recipe, wrong};
@@ -37,23 +37,22 @@ pub(super) fn build(
         return Err(recipe.wrong("no such file; check the path"));
     }
     let tools = place.root.join("tools").join(engine.to_string());
-    let tools = tools::managed(tools, engine.tools(), |into| install(engine, into))?;
+    let tools = tools::managed(tools, engine.tools(), |into| install(engine, into, place))?;
     let packages = packages(recipe, &folder, files, place)?;
     tracing::info!("building {recipe}");
     let inside = |name: &str| work.join(name);
     // Beside the tools and packages that it imports.
     let adapter = tools.join("adapter");
     stage::write(engine.adapter(), &adapter)?;
-    let (world, wit) = engine.world();
-    stage::write(wit, &inside("wit"))?;
+    stage::write(&WIT, &inside("wit"))?;
     let (built, report) = (inside("app.wasm"), inside("report.json"));
     let job = json!({
         "engine": engine.to_string(), "adapter": adapter, "entry": engine.entry(),
-        "wit": inside("wit"), "world": world, "work": work,
+        "wit": inside("wit"), "world": engine.to_string(), "work": work,
         "folder": folder, "app": app, "packages": packages, "output": built, "report": report,
     });
     stage::write(&[("job.json", &job.to_string())], work)?;
-    let ended = run(Command::new(node).arg(adapter.join(SCRIPT)).arg(inside("job.json")))?;
+    let ended = place.run(Command::new(node).arg(adapter.join(SCRIPT)).arg(inside("job.json")))?;
     if ended.ok && built.is_file() {
         return Ok(built);
     }
@@ -68,11 +67,12 @@ fn program(name: &str) -> Result<PathBuf, String> {
     on_path(name).ok_or_else(|| format!("{name} is not on PATH: {mend}"))
 }
 
-fn install(engine: Engine, folder: &Path) -> Result<(), String> {
+fn install(engine: Engine, folder: &Path, place: &Place) -> Result<(), String> {
     let npm = program("npm")?;
     tracing::info!("installing {} in {}", engine.tools().join(", "), folder.display());
     stage::write(&[("package.json", "{ \"private\": true }\n")], folder)?;
-    let ended = run(Command::new(npm).args(INSTALL).args(engine.tools()).current_dir(folder))?;
+    let ended =
+        place.run(Command::new(npm).args(INSTALL).args(engine.tools()).current_dir(folder))?;
     if ended.ok {
         return Ok(());
     }
@@ -107,7 +107,7 @@ fn packages(
             let to = into.join(name);
             fs::write(&to, text).map_err(|error| wrong(&to, &error))?;
         }
-        let ended = run(Command::new(npm).args(INSTALL).current_dir(into))?;
+        let ended = place.run(Command::new(npm).args(INSTALL).current_dir(into))?;
         if ended.ok {
             return Ok(());
         }

@@ -10,10 +10,10 @@ use super::Engine;
 use super::bindings::{Params, Results};
 use super::cache::Code;
 use super::host::Host;
+use super::script;
 use super::settings::guest_stack;
 use super::source::Identity;
 use super::world::World;
-use super::wsgi;
 
 /// A page of WebAssembly, in bytes.
 const PAGE: usize = 64 << 10;
@@ -75,7 +75,7 @@ impl Component {
         let (world, name) = (identity.world, &identity.export);
         let export = match world {
             World::Application => check_application(&engine.wasm, &code.component, name)?,
-            World::Wsgi => check_wsgi(&engine.wasm, &code.component, name)?,
+            World::Wsgi | World::JavaScript => check_script(&engine.wasm, &code.component, name)?,
             World::Proxy | World::Service => find_handle(&code.component, name)?,
         };
         let instance_pre = engine
@@ -124,8 +124,8 @@ fn check_application(
     Ok(index)
 }
 
-/// Finds the function of the interface `wsgi` and checks its type.
-fn check_wsgi(
+/// Finds the function that takes a request as a text, and checks its type.
+fn check_script(
     engine: &wasmtime::Engine,
     component: &wasmtime::component::Component,
     interface: &str,
@@ -140,7 +140,7 @@ fn check_wsgi(
         return Err(format!("its `{interface}` has no function `{CALL}`; build it again"));
     };
     let checked =
-        function.typecheck::<wsgi::Params<'_>, wsgi::Results>(&component_type.instance_type());
+        function.typecheck::<script::Params<'_>, script::Results>(&component_type.instance_type());
     checked.map_err(|error| format!("its `{CALL}` has another type: {error:#}; build it again"))?;
     find(component, interface, CALL)
 }
@@ -164,7 +164,7 @@ fn find(
     function.ok_or_else(|| format!("its `{interface}` has no function `{name}`; build it again"))
 }
 
-/// The functions of the interfaces of `wasi:http`, and of `wsgi`.
+/// The functions of the interfaces of `wasi:http`, and of those of scripts.
 const HANDLE: &str = "handle";
 const CALL: &str = "call";
 

@@ -31,7 +31,7 @@ impl Export {
         let function = instance.get_func(&mut *store, component.export);
         let function = function.ok_or_else(|| wasmtime::Error::msg("its export is gone"))?;
         Ok(match component.world {
-            World::Application | World::Wsgi => Export::Whole(function),
+            World::Application | World::Wsgi | World::JavaScript => Export::Whole(function),
             World::Proxy => Export::Proxy(function.typed(&*store)?),
             World::Service => Export::Service(function.typed(&*store)?),
         })

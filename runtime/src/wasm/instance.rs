@@ -12,7 +12,7 @@ use super::hook::{self, Calls};
 use super::host::Host;
 use super::output::Logging;
 use super::world::World;
-use super::wsgi;
+use super::{javascript, script, wsgi};
 use crate::capability::log::{escape, excerpt};
 use crate::error::GuestError;
 use crate::request::Request;
@@ -93,15 +93,18 @@ impl Instance {
         self.store.data_mut().start(request);
         let output = self.store.data().output.clone();
         let _logging = Logging::start(&output, app, route, request);
-        if app.component.world == World::Wsgi {
-            let environ = wsgi::environ(request, body.len(), found);
-            let params: wsgi::Params<'_> = (&environ, body);
-            let said = self.call(wsgi::VALUES, params).await;
-            let ((text, body),): wsgi::Results = said.map_err(|error| self.explain(&error))?;
-            return wsgi::answer(&text, body);
-        }
-        let answer = self.application(request, body, found).await;
-        answer.map_err(|error| self.explain(&error))
+        let text = match app.component.world {
+            World::Wsgi => wsgi::environ(request, body.len(), found),
+            World::JavaScript => javascript::request(request, found),
+            _ => {
+                let answer = self.application(request, body, found).await;
+                return answer.map_err(|error| self.explain(&error));
+            }
+        };
+        let params: script::Params<'_> = (&text, body);
+        let said = self.call(script::VALUES, params).await;
+        let ((text, body),): script::Results = said.map_err(|error| self.explain(&error))?;
+        script::answer(&text, body)
     }
 
     /// Why the guest did not answer.

@@ -4,8 +4,10 @@ use wasmparser::{ComponentExternalKind, Parser, Payload};
 
 /// The name of the export of `myweb:handler`.
 const APPLICATION: &str = "application";
-/// The interface of `guests/python/wit/python.wit`.
+/// The interfaces of `guests/python/wit/python.wit` and of
+/// `guests/javascript/wit/javascript.wit`.
 const WSGI: &str = "myweb:python/wsgi@0.1.0";
+const JAVASCRIPT: &str = "myweb:javascript/app@0.1.0";
 /// The exports of `wasi:http`, with any patch of their versions.
 const INCOMING_HANDLER: &str = "wasi:http/incoming-handler@0.2.";
 const HANDLER: &str = "wasi:http/handler@0.3.";
@@ -17,6 +19,8 @@ pub(super) enum World {
     Application,
     /// `wsgi` of `myweb:python@0.1`: the same for an app of WSGI.
     Wsgi,
+    /// `app` of `myweb:javascript@0.1`: the same for an app in JavaScript.
+    JavaScript,
     /// `wasi:http/proxy@0.2`: both are streams.
     Proxy,
     /// `wasi:http/service@0.3`: streams and futures of the component model.
@@ -35,6 +39,7 @@ impl World {
             let world = match name.as_str() {
                 APPLICATION => World::Application,
                 WSGI => World::Wsgi,
+                JAVASCRIPT => World::JavaScript,
                 name if name.starts_with(INCOMING_HANDLER) => World::Proxy,
                 name if name.starts_with(HANDLER) => World::Service,
                 _ => return None,
@@ -103,6 +108,7 @@ mod tests {
     fn worlds_are_told_by_what_is_exported() {
         for (name, expected) in [
             ("myweb:python/wsgi@0.1.0", World::Wsgi),
+            ("myweb:javascript/app@0.1.0", World::JavaScript),
             ("wasi:http/incoming-handler@0.2.0", World::Proxy),
             ("wasi:http/incoming-handler@0.2.12", World::Proxy),
             ("wasi:http/handler@0.3.0", World::Service),

@@ -8,30 +8,16 @@ use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
-use super::bindings::{Answer, Body};
-use super::convert::{MOST_HEADERS, invalid};
-use crate::capability::log::excerpt;
-use crate::error::GuestError;
+use super::script::Text;
 use crate::request::Request;
 use crate::router::Found;
-
-/// The arguments and results of `call`.
-pub(super) type Params<'a> = (&'a str, &'a [u8]);
-pub(super) type Results = ((String, Vec<u8>),);
-/// How many texts and lists a guest is given.
-pub(super) const VALUES: usize = 2;
-
-/// What is between the parts of a text.
-const END: char = '\0';
-/// Room for what most requests have, in bytes.
-const USUAL: usize = 1 << 10;
 
 /// The text `environ` for a request with a body of so many bytes.
 pub(super) fn environ(request: &Request, body: usize, found: &Found) -> String {
     let uri = request.uri.path_and_query().map_or("/", |uri| uri.as_str());
     let length = (body > 0 || request.headers.contains_key(header::CONTENT_LENGTH)).then_some(body);
     let host = is_host_lacking(request);
-    let mut text = Text(String::with_capacity(USUAL));
+    let mut text = Text::new();
     text.add_likeness(request, found);
     text.add_names(&request.headers);
     text.0.push_str(if length.is_some() { "\nCONTENT_LENGTH" } else { "" });
@@ -46,10 +32,7 @@ pub(super) fn environ(request: &Request, body: usize, found: &Found) -> String {
     text.add(uri.as_bytes());
     text.add_shown(request.remote.ip());
     text.add(request.id.as_bytes());
-    for part in found.params.iter().flat_map(|(name, value)| [name, value]) {
-        text.0.push(END);
-        text.0.push_str(part);
-    }
+    text.add_params(found);
     text.add_values(&request.headers);
     if let Some(length) = length {
         text.add_shown(length);
@@ -78,28 +61,7 @@ fn decoded(request: &Request, found: &Found) -> Vec<u8> {
     below.unwrap_or(found.path_info(&request.path).as_bytes()).to_vec()
 }
 
-/// A text whose characters stand for bytes.
-struct Text(String);
-
 impl Text {
-    /// One more part.
-    fn add(&mut self, part: &[u8]) {
-        self.0.push(END);
-        self.push(part);
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        match std::str::from_utf8(bytes) {
-            Ok(text) if text.is_ascii() => self.0.push_str(text),
-            _ => self.0.extend(bytes.iter().copied().map(char::from)),
-        }
-    }
-
-    fn add_shown(&mut self, part: impl std::fmt::Display) {
-        self.0.push(END);
-        let _ = write!(self.0, "{part}");
-    }
-
     /// The first part, up to the variables of headers.
     fn add_likeness(&mut self, request: &Request, found: &Found) {
         let (method, scheme) = (&request.method, request.scheme());
@@ -143,53 +105,10 @@ fn is_variable(name: &HeaderName) -> bool {
         && name != header::TRANSFER_ENCODING
 }
 
-/// What an app answered, as any handler would.
-///
-/// # Errors
-/// The text is none of an answer.
-pub(super) fn answer(text: &str, body: Vec<u8>) -> Result<Answer, GuestError> {
-    let mut parts = text.split(END);
-    let status = parts.next().unwrap_or_default();
-    let status =
-        status.parse().map_err(|_| invalid(format!("the status {:?}", excerpt(status))))?;
-    let mut headers = Vec::new();
-    // Who has more is refused for that.
-    while let Some(name) = parts.next().filter(|_| headers.len() <= MOST_HEADERS) {
-        let wrong = || invalid(format!("the value of the header {:?}", excerpt(name)));
-        let value = parts.next().and_then(bytes_of).ok_or_else(wrong)?;
-        headers.push((name.to_owned(), value));
-    }
-    Ok((status, headers, Body::Bytes(body)))
-}
-
-/// The bytes that a text stands for.
-fn bytes_of(text: &str) -> Option<Vec<u8>> {
-    match text.is_ascii() {
-        true => Some(text.as_bytes().to_vec()),
-        false => text.chars().map(|char| u8::try_from(char).ok()).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::script::END;
     use super::*;
-
-    #[test]
-    fn an_answer_is_a_status_and_headers_in_pairs() {
-        let (status, headers, _) = answer("200\0x-a\0\u{e9}\0x-b\0", b"b".to_vec()).unwrap();
-        let expected = [("x-a".to_owned(), b"\xe9".to_vec()), ("x-b".to_owned(), Vec::new())];
-        assert_eq!((status, &headers[..]), (200, &expected[..]));
-        for text in ["", "ok", "70000", "200\0x", "200\0x\0\u{100}"] {
-            assert!(answer(text, Vec::new()).is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn no_more_headers_are_kept_than_are_refused() {
-        let (_, headers, _) =
-            answer(&format!("200{}", "\0a\0b".repeat(5_000)), Vec::new()).unwrap();
-        assert_eq!(headers.len(), MOST_HEADERS + 1);
-    }
 
     #[test]
     fn headers_are_variables_and_bytes_are_characters() {
@@ -206,7 +125,7 @@ mod tests {
         ] {
             headers.append(name, HeaderValue::from_bytes(value).unwrap());
         }
-        let (mut names, mut values) = (Text(String::new()), Text(String::new()));
+        let (mut names, mut values) = (Text::new(), Text::new());
         names.add_names(&headers);
         values.add_values(&headers);
         let names = names.0.split('\n').skip(1);

@@ -52,12 +52,8 @@ const ways = {
     const last = before;
     before = request;
     if (!last) return new Response("first");
-    const told = `${last.method} ${new URL(last.url).pathname}`;
-    try {
-      return new Response(`${told}, ${last.headers.get("host") ? "kept" : "lost"}`);
-    } catch {
-      return new Response(`${told}, gone`);
-    }
+    const { pathname, search } = new URL(last.url);
+    return new Response(`${last.method} ${pathname}${search}, ${last.headers.get("host") ? "kept" : "lost"}`);
   },
   "/checks": checks,
 };

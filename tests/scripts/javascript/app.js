@@ -30,6 +30,8 @@ const ways = {
   text: () => "not an array",
   status: () => [1000, TEXT, ""],
   name: () => ["200", TEXT, ""],
+  nul: () => [200, { "x-split": "a\0set-cookie\0b=1" }, ""],
+  octets: () => [200, [["x-text", "\xc3\xa9"], ["x-wide", "✓"], ["x-bytes", new Uint8Array([0xc3, 0xa9])]], ""],
   split: () => [200, { "x-split": "a\r\nset-cookie: b=1" }, ""],
   length: () => [200, { "content-length": "99" }, "short"],
   recurses: () => ways.recurses() + 1,

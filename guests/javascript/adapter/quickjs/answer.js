@@ -1,74 +1,49 @@
-// What the app answers, as the contract has it.
+// What the app answers: a text and a body.
 
 import { Context, bodyOf, call, check, failure, lift, pairsOf, takesRequest } from "../app.js";
+import { ADDRESS, METHOD, begin, environment, header, headers, requestId } from "../message.js";
 
 const encoder = new TextEncoder();
 
-export async function answer(env) {
+export async function answer(request, body) {
   lift();
   try {
-    return await (takesRequest ? fetched(env) : called(env));
+    return await (takesRequest ? fetched(request, body) : called(request, body));
   } catch (error) {
-    return failed(env, error);
+    return failed(request, error);
   }
 }
 
-export function failed(env, error) {
-  const text = encoder.encode(failure(env.requestId, error));
-  return [500, [["content-type", encoder.encode("text/plain; charset=utf-8")]], { tag: "bytes", val: text }];
+export function failed(request, error) {
+  const head = begin(500, false) + header("content-type", "text/plain; charset=utf-8");
+  return [head, encoder.encode(failure(requestId(request), error))];
 }
 
-async function called(env) {
-  const headers = env.headers.map(([name, value]) => [name, latin1(value)]);
-  const result = await call({ ...env, headers });
+async function called(request, given) {
+  const result = await call(environment(request, given));
   check(Array.isArray(result), "application(env) returns [status, headers, body]", result);
-  const [status, given, body] = result;
+  const [status, headers, body] = result;
   check(Number.isInteger(status), "a status is a number", status);
   const { content, isFile } = bodyOf(body);
-  const sent = isFile ? { tag: "file", val: content } : { tag: "bytes", val: encoded(content) };
-  return [status, pairsOf(given).map(([name, value]) => [String(name), bytes(value)]), sent];
+  const bytes = typeof content === "string" ? encoder.encode(content) : content;
+  return [headed(begin(status, isFile), pairsOf(headers)), bytes];
 }
 
-async function fetched(env) {
-  const usual = env.scheme === "https" ? 443 : 80;
-  const authority = env.port === usual ? env.host : `${env.host}:${env.port}`;
-  const headers = new Headers();
-  for (const [name, value] of env.headers) headers.append(name, latin1(value));
-  const bodiless = env.method === "GET" || env.method === "HEAD";
-  const request = new Request(`${env.scheme}://${authority || "localhost"}${env.uri}`, {
-    method: env.method,
-    headers,
-    body: bodiless || env.body.length === 0 ? undefined : env.body,
-  });
+async function fetched(parts, given) {
+  const method = parts[METHOD];
+  const isBodiless = method === "GET" || method === "HEAD" || given.length === 0;
+  const init = { method, headers: headers(parts), body: isBodiless ? undefined : given };
+  const request = new Request(parts[ADDRESS], init);
   const context = new Context();
   const response = await call(request, {}, context);
   check(response instanceof Response, "fetch(request) returns a Response", response);
   const body = new Uint8Array(await response.arrayBuffer());
-  const pairs = [];
-  for (const [name, value] of response.headers) pairs.push([name, bytes(value)]);
   await Context.end(context);
-  return [response.status, pairs, { tag: "bytes", val: body }];
+  return [headed(begin(response.status, false), response.headers), body];
 }
 
-function encoded(content) {
-  return typeof content === "string" ? encoder.encode(content) : content;
-}
-
-/** Bytes of a header's value: characters are bytes, as in HTTP. */
-function bytes(value) {
-  if (value instanceof Uint8Array) return value;
-  const text = String(value);
-  const all = new Uint8Array(text.length);
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code > 255) return encoder.encode(text);
-    all[at] = code;
-  }
-  return all;
-}
-
-function latin1(value) {
-  let text = "";
-  for (const byte of value) text += String.fromCharCode(byte);
-  return text;
+function headed(begun, headers) {
+  let head = begun;
+  for (const [name, value] of headers) head += header(name, value);
+  return head;
 }

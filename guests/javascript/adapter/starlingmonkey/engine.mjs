@@ -11,15 +11,15 @@ export const bundling = {};
 export const PLACE = /bundle\.js:(\d+):(\d+)/g;
 
 /** The function that the tool generates to read a request and to write an answer. */
-const GENERATED = /^async function export_application\(arg0, arg1\) \{$[^]*?^\}$/m;
+const GENERATED = /^async function export_app_0_1_0\$call\((arg0, arg1, arg2, arg3, arg4)\) \{$[^]*?^\}$/m;
 /** In its place: `memory.js` does both. */
-const OURS = "function export_application(at, into) { return application(at, into, $memory, $realloc); }";
+const OURS = "function export_app_0_1_0$call($1) { return app010Call($1, $memory, $realloc); }";
 
 const { spliceBindings } = splicer;
 splicer.spliceBindings = (...all) => {
   const spliced = spliceBindings(...all);
   if (!GENERATED.test(spliced.jsBindings)) throw new Error("componentize-js generates something else; is it 0.23.0?");
-  return { ...spliced, jsBindings: spliced.jsBindings.replace(GENERATED, () => OURS) };
+  return { ...spliced, jsBindings: spliced.jsBindings.replace(GENERATED, (_, all) => OURS.replaceAll("$1", all)) };
 };
 
 export async function make(source, job) {

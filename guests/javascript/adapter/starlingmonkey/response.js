@@ -1,6 +1,7 @@
 // Response: of what most apps answer with, the engine's own object is never made.
 
-import { Body, MAKE, replace } from "./body.js";
+import { Body, MAKE, REAL, replace } from "./body.js";
+import { begin, header } from "../message.js";
 
 const Native = globalThis.Response;
 /** Statuses that are sent without a body. */
@@ -8,33 +9,31 @@ const BODILESS = [204, 205, 304];
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** A value that stays as it is. */
 const VALUE = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
-const TEXT = "text/plain;charset=UTF-8";
+const TYPED = header("content-type", "text/plain;charset=UTF-8");
 /** Names in lower case, and values that were looked at: apps have few, again and again. */
 const names = new Map();
 const values = new Set();
 const FEW = 200;
 const LONGEST = 100;
 
-/** Names and values of a response's headers, one after the other. */
-export let parts;
+/** Fields: the status; the text of the headers, or null once there is an object for them. */
+const STATUS = Symbol("status");
+const TEXT = Symbol("text");
+const HEADERS = Symbol("headers");
+
+/** The text of a response, up to its body. */
+export function head(of) {
+  return begin(of.status, false) + (of[TEXT] ?? listed(of.headers).map(([name, value]) => header(name, value)).join(""));
+}
 
 class Response extends Body {
-  #status = 200;
-  /** Names and values of headers, one after the other, until there is an object for them. */
-  #parts = null;
-  #headers = null;
-
   constructor(body = null, init) {
-    const parts = isHeld(body) ? plain(body, init) : null;
-    if (parts === null) {
-      super(null);
-      Body.become(this, new Native(body, init));
-    } else {
-      const isBytes = typeof body === "object" && body !== null;
-      super(isBytes ? copy(body) : body);
-      this.#parts = parts;
-      if (init !== undefined && init.status !== undefined) this.#status = init.status;
-    }
+    const text = typeof body === "string" || isHeld(body) ? plain(body, init) : null;
+    if (text === null) super(null, new Native(body, init));
+    else super(typeof body === "string" || body === null ? body : copy(body), null);
+    this[STATUS] = init?.status ?? 200;
+    this[TEXT] = text;
+    this[HEADERS] = null;
   }
 
   static json(value, init) {
@@ -53,16 +52,12 @@ class Response extends Body {
     return Native.error();
   }
 
-  static {
-    parts = (of) => (#parts in of && of.#parts !== null ? of.#parts : listed(of.headers).flat());
-  }
-
   get status() {
-    return Body.isReal(this) ? Body.real(this).status : this.#status;
+    return this[REAL] === null ? this[STATUS] : this[REAL].status;
   }
 
   get statusText() {
-    return Body.isReal(this) ? Body.real(this).statusText : "";
+    return this[REAL] === null ? "" : this[REAL].statusText;
   }
 
   get ok() {
@@ -70,21 +65,23 @@ class Response extends Body {
   }
 
   get headers() {
-    if (this.#parts !== null) {
-      this.#headers = new Headers();
-      for (let at = 0; at < this.#parts.length; at += 2) this.#headers.append(this.#parts[at], this.#parts[at + 1]);
-      this.#parts = null;
+    const text = this[TEXT];
+    if (text !== null) {
+      const part = text.split("\0");
+      const headers = (this[HEADERS] = new Headers());
+      for (let at = 1; at < part.length; at += 2) headers.append(part[at], part[at + 1]);
+      this[TEXT] = null;
     }
-    return this.#headers ?? Body.real(this).headers;
+    return this[HEADERS] ?? Body.real(this).headers;
   }
 
   [MAKE](body) {
-    return new Native(body, { status: this.#status, headers: this.headers });
+    return new Native(body, { status: this[STATUS], headers: this.headers });
   }
 }
 
 function isHeld(body) {
-  return typeof body === "string" || body === null || body instanceof Uint8Array || body instanceof ArrayBuffer;
+  return body === null || body instanceof Uint8Array || body instanceof ArrayBuffer;
 }
 
 /** What the app changes afterwards is not sent. */
@@ -92,43 +89,47 @@ function copy(body) {
   return body instanceof ArrayBuffer ? new Uint8Array(body.slice(0)) : body.slice();
 }
 
-/** Names and values of headers, one after the other, if there is nothing that only the engine can judge. */
+/** The text of the headers, if there is nothing that only the engine can judge. */
 function plain(body, init) {
-  const parts = [];
+  let text = "";
   if (init !== undefined) {
     if (init === null || typeof init !== "object") return null;
-    const { status = 200, headers, statusText } = init;
-    if (statusText || !Number.isInteger(status) || status < 200 || status > 599) return null;
-    if (body !== null && BODILESS.includes(status)) return null;
-    if (headers !== undefined && !take(headers, parts)) return null;
+    const { status, headers, statusText } = init;
+    if (statusText || (status !== undefined && !isUsual(status, body))) return null;
+    text = headers === undefined ? "" : written(headers);
   }
-  if (typeof body === "string" && !isTyped(parts)) parts.push("content-type", TEXT);
-  return parts;
+  return typeof body !== "string" || text === null || isTyped(text) ? text : text + TYPED;
 }
 
-function isTyped(parts) {
-  for (let at = 0; at < parts.length; at += 2) if (parts[at] === "content-type") return true;
-  return false;
+function isTyped(text) {
+  if (text === "" || text.startsWith("\0content-type\0")) return text !== "";
+  return text.split("\0").some((part, at) => part === "content-type" && at % 2 === 1);
 }
 
-/** Adds headers in any form; whether that was possible. */
-function take(headers, parts) {
-  if (headers === null || typeof headers !== "object") return false;
-  if (headers instanceof Headers) return listed(headers).every(([name, value]) => add(name, value, parts));
-  if (Array.isArray(headers)) {
-    return headers.every((pair) => Array.isArray(pair) && pair.length === 2 && add(pair[0], pair[1], parts));
+function isUsual(status, body) {
+  return Number.isInteger(status) && status >= 200 && status <= 599 && (body === null || !BODILESS.includes(status));
+}
+
+/** Headers in any form. */
+function written(headers) {
+  if (headers === null || typeof headers !== "object") return null;
+  let text = "";
+  if (headers[Symbol.iterator] === undefined) {
+    const names = Object.keys(headers);
+    for (let at = 0; at < names.length && text !== null; at++) text = add(text, names[at], headers[names[at]]);
+    return text;
   }
-  if (headers[Symbol.iterator] !== undefined) return false;
-  const names = Object.keys(headers);
-  for (let at = 0; at < names.length; at++) if (!add(names[at], headers[names[at]], parts)) return false;
-  return true;
+  const isPair = (pair) => Array.isArray(pair) && pair.length === 2;
+  const pairs = headers instanceof Headers ? listed(headers) : headers;
+  if (!Array.isArray(pairs) || !pairs.every(isPair)) return null;
+  for (let at = 0; at < pairs.length && text !== null; at++) text = add(text, pairs[at][0], pairs[at][1]);
+  return text;
 }
 
-function add(name, value, parts) {
-  const known = named(name);
-  if (known === null || typeof value !== "string" || !isPlain(value)) return false;
-  parts.push(known, value);
-  return true;
+function add(text, name, value) {
+  const known = names.get(name) ?? named(name);
+  if (known === null || !(values.has(value) || isPlain(value))) return null;
+  return `${text}\0${known}\0${value}`;
 }
 
 /** Cookies cannot be joined. */
@@ -138,8 +139,6 @@ function listed(headers) {
 }
 
 function named(name) {
-  const known = names.get(name);
-  if (known !== undefined) return known;
   if (typeof name !== "string" || !NAME.test(name)) return null;
   const lower = name.toLowerCase();
   if (names.size < FEW && name.length < LONGEST) names.set(name, lower);
@@ -147,8 +146,7 @@ function named(name) {
 }
 
 function isPlain(value) {
-  if (values.has(value)) return true;
-  if (!VALUE.test(value)) return false;
+  if (typeof value !== "string" || !VALUE.test(value)) return false;
   if (values.size < FEW && value.length < LONGEST) values.add(value);
   return true;
 }

@@ -314,7 +314,12 @@ fn check_judges_what_would_be_started_with_these_variables() {
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && error.contains(said), "{variable:?}: {error}");
     }
-    assert_eq!(check(&[("MYWEB_MAX_CPU", "soon")]).status.code(), Some(2));
+    let output = check(&[("MYWEB_MAX_CPU", "soon")]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(2) && error.contains("'soon' for 'MYWEB_MAX_CPU'"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! A signal stops the server: running requests end, and nothing waits for ever.
 
-use crate::support::{Server, test_guest};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::support::{BINARY, Server, signal, test_guest, wait};
 
 fn server(drain: &str) -> Server {
     let limits = ["--max-cpu", "60s", "--max-wall", "60s", "--drain", drain];
@@ -48,6 +51,27 @@ fn a_second_signal_ends_at_once() {
     while std::net::TcpStream::connect(server.address).is_ok() {}
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(130));
+}
+
+#[test]
+fn a_server_that_builds_its_apps_is_stopped_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    std::fs::create_dir_all(state.join("build")).expect("a folder");
+    // Somebody else builds, and does not end.
+    let lock = std::fs::File::create(state.join("build/lock")).expect("a file");
+    lock.lock().expect("nobody holds it");
+    std::fs::write(folder.path().join("app.py"), "app = None\n").expect("a file");
+    let mut command = Command::new(BINARY);
+    command.args(["--wsgi", "app:app", "--addr", "127.0.0.1:0", "--state", "state"]);
+    let mut child =
+        command.current_dir(folder.path()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut log = BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
+    let waits = log.next().expect("a line").expect("a text");
+    assert!(waits.contains("another process builds in"), "{waits}");
+    signal(&child, "TERM");
+    assert_eq!(wait(&mut child).code(), Some(0));
+    assert_eq!(log.count(), 0);
 }
 
 #[test]

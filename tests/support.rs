@@ -177,9 +177,7 @@ impl Server {
     }
 
     pub fn signal(&self, name: &str) {
-        let pid = self.pid().to_string();
-        let status = Command::new("kill").args([&format!("-{name}"), &pid]).status();
-        assert!(status.expect("kill runs").success());
+        signal(&self.child, name);
     }
 
     /// Waits until the process has ended.
@@ -195,7 +193,15 @@ impl Drop for Server {
     }
 }
 
-fn wait(child: &mut Child) -> ExitStatus {
+/// Sends a signal to a process.
+pub fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    let status = Command::new("kill").args([&format!("-{name}"), &pid]).status();
+    assert!(status.expect("kill runs").success());
+}
+
+/// Waits until a process has ended.
+pub fn wait(child: &mut Child) -> ExitStatus {
     wait_for_end(child, PATIENCE)
 }
 

@@ -20,7 +20,7 @@ fn every_mistake_has_its_message_and_exit_code() {
     let taken = Server::start(&["--app", &guest("hello")]);
     let address = taken.address.to_string();
     for (arguments, code, said) in [
-        (vec!["--app", "missing.wasm"], 1, vec!["missing.wasm: no such file"]),
+        (vec!["--app", "missing.wasm"], 1, vec!["--app missing.wasm: no such file"]),
         (
             vec!["--app", &path("half.wasm")],
             1,
@@ -40,15 +40,19 @@ fn every_mistake_has_its_message_and_exit_code() {
         ),
         (vec!["--app", "."], 1, vec![".: is a directory"]),
         (vec!["--handlers", "missing"], 1, vec!["missing: no such file or directory"]),
-        (vec!["--static", "missing"], 1, vec!["missing: no such file or directory"]),
+        (vec!["--static", "missing"], 1, vec!["--static missing: no such file or directory"]),
         (vec!["--static", &path("text.wasm")], 1, vec!["text.wasm: not a directory"]),
-        (vec!["--app", "hello.wasm", "--files", "missing"], 1, vec!["no such file"]),
+        (
+            vec!["--app", &guest("hello"), "--files", "missing"],
+            1,
+            vec!["--files missing: no such file"],
+        ),
         (vec!["--app", &guest("hello"), "--addr", &address], 1, vec![&address, "in use", "--addr"]),
         (vec!["--app", &guest("hello"), "--addr", "nonsense"], 1, vec!["nonsense: not an address"]),
         (
             vec!["--app", "x.wasm", "--app", "/a=b", "--app", "/a=c"],
             1,
-            vec!["/a/ is claimed twice", "by b and by c"],
+            vec!["/a/ is claimed twice", "by --app b and by --app c"],
         ),
         (vec!["--app", "/a/../b=c"], 1, vec!["\"/a/../b\" has an empty"]),
         (vec![], 1, vec!["nothing to serve", "--app FILE"]),
@@ -56,7 +60,9 @@ fn every_mistake_has_its_message_and_exit_code() {
         (vec!["--app", "blog=x.wasm"], 2, vec!["write /blog=..."]),
         (vec!["--max-body", "10MB"], 2, vec!["10MB", "10MiB"]),
         (vec!["--max-cpu", "0s"], 2, vec!["0s", "1ms or more"]),
-        (vec!["--reuse", "0"], 2, vec!["0"]),
+        (vec!["--reuse", "0"], 2, vec!["'0' for '--reuse <N>': write a number from 1"]),
+        (vec!["hello.wasm"], 2, vec!["hello.wasm is no command", "write --app hello.wasm"]),
+        (vec!["build"], 2, vec!["a FILE of JavaScript, or --wsgi MODULE:APP"]),
         (vec!["--help"], 0, vec!["--handlers", "Examples:", "sandbox"]),
     ] {
         let (exit, output) = run(folder.path(), &arguments);

@@ -14,11 +14,16 @@ mod tools;
 use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use command_fds::CommandFdExt;
 
 use crate::error::explain;
 use crate::state::{self, State};
+use command::Ended;
 use digest::Digest;
 pub use engine::Engine;
+use lock::Lock;
 pub(crate) use marks::is_of_scripts;
 
 /// What to build a component from.
@@ -111,7 +116,7 @@ impl Recipe {
     /// # Errors
     /// What is wrong, with file, line and mend.
     pub(crate) fn component(&self, state: Option<&Path>) -> Result<PathBuf, String> {
-        let place = Place::open(state)?;
+        let mut place = Place::open(state)?;
         // SECURITY: the server's key is no file of an app.
         if fs::canonicalize(&self.folder).is_ok_and(|folder| place.root.parent() == Some(&folder)) {
             return Err(self.wrong("its folder is the state directory; name another with --state"));
@@ -121,7 +126,7 @@ impl Recipe {
         if built.is_file() {
             return Ok(built);
         }
-        let _locked = place.lock()?;
+        place.lock()?;
         // Another process may have built it meanwhile.
         if built.is_file() {
             return Ok(built);
@@ -144,7 +149,7 @@ impl Recipe {
         let mut add = |part: &[u8]| digest.add(part);
         let (of_tools, of_adapter, world) = match self.kind {
             Kind::Wsgi | Kind::Asgi => (python::TOOLS, python::adapter(), &python::WIT[..]),
-            Kind::JavaScript(engine) => (engine.tools(), engine.adapter(), engine.world().1),
+            Kind::JavaScript(engine) => (engine.tools(), engine.adapter(), &engine::WIT[..]),
         };
         add(env!("CARGO_PKG_VERSION").as_bytes());
         add(format!("{self}").as_bytes());
@@ -197,6 +202,8 @@ const CONTRACT: (&str, &str) = ("handler.wit", include_str!("../../wit/handler.w
 struct Place {
     /// `build` in the state directory, absolute.
     root: PathBuf,
+    /// Held while something is built here.
+    lock: Option<Lock>,
 }
 
 impl Place {
@@ -210,13 +217,24 @@ impl Place {
             fs::create_dir_all(&folder).map_err(|error| wrong(&folder, &error))?;
         }
         let root = fs::canonicalize(&root).map_err(|error| wrong(&root, &error))?;
-        Ok(Place { root })
+        Ok(Place { root, lock: None })
     }
 
     /// Waits until no other process builds here.
-    fn lock(&self) -> Result<lock::Lock, String> {
+    fn lock(&mut self) -> Result<(), String> {
         let path = self.root.join("lock");
-        lock::Lock::take(&path).map_err(|error| wrong(&path, &error))
+        self.lock = Some(Lock::take(&path).map_err(|error| wrong(&path, &error))?);
+        Ok(())
+    }
+
+    /// Runs a tool to its end. It holds the lock, too: where this process is
+    /// stopped before, nobody else builds here until the tool has ended.
+    fn run(&self, command: &mut Command) -> Result<Ended, String> {
+        if let Some(lock) = &self.lock {
+            let shared = lock.share().map_err(|error| wrong(&self.root, &error))?;
+            command.preserved_fds(vec![shared]);
+        }
+        command::run(command)
     }
 
     /// An empty folder to work in. There is one: whoever works holds the lock.

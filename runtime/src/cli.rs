@@ -1,6 +1,7 @@
 //! The command line.
 
 mod build;
+mod mend;
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
 use build::Build;
+use mend::mended;
 
 use crate::build::{Engine, Kind, Recipe};
 use crate::config::{Config, DEFAULT_ADDRESS, Mount, Overrides, Source, TlsSource, bucket_name};
@@ -134,14 +136,13 @@ struct Serve {
     /// instance for every request, the default, but for apps in Python and
     /// JavaScript (10000); more is faster, and isolates requests of the same app
     /// less.
-    #[arg(long, value_name = "N", env = "MYWEB_REUSE",
-          value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", env = "MYWEB_REUSE", value_parser = count)]
     reuse: Option<u32>,
     /// Let an instance serve so many of them at the same time, if the apps are
     /// components of wasi:http 0.3. What it uses is divided among them, and a fault
     /// of one ends all.
     #[arg(long, value_name = "N", env = "MYWEB_REUSE_CONCURRENCY", default_value_t = 1,
-          hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..))]
+          hide_default_value = true, value_parser = count)]
     reuse_concurrency: u32,
     /// Load changed components and configuration while serving; a broken one
     /// leaves the old one.
@@ -201,7 +202,7 @@ impl Invocation {
     /// Reads the arguments and the environment of the process. Ends it with a
     /// message if they are wrong, or are `--help`.
     pub fn parse() -> Invocation {
-        let matches = command().get_matches();
+        let matches = command().try_get_matches().unwrap_or_else(|error| mended(error).exit());
         let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let (serve, limits) = (cli.serve, limits_of(&matches));
         match cli.command {
@@ -221,6 +222,12 @@ impl Invocation {
 /// Ends the process: the command line is wrong.
 fn wrong(why: &str) -> ! {
     command().error(ErrorKind::ValueValidation, why).exit()
+}
+
+/// How many there are of something, at least one.
+fn count(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("write a number from 1 to {}", u32::MAX))
 }
 
 /// The command, with a flag for every limit.

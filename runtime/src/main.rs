@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -10,6 +11,7 @@ use myweb_run::cli::Invocation;
 use myweb_run::config::json_schema;
 use myweb_run::{Compilation, Control, Handover, Logs, MyWeb, REFUSED, Source, Stop, this_program};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::spawn_blocking;
 
 /// Gives memory back once it is not used for a while, from wherever in the heap;
 /// the system's keeps what many connections at the same time have taken
@@ -57,8 +59,13 @@ fn serve(source: Source) -> anyhow::Result<()> {
         .build()
         .context("cannot start the threads of the server")?;
     runtime.block_on(async {
-        let stop = stop_signals().context("cannot listen for signals")?;
-        let server = MyWeb::build_with_logs(source, logs, compiler())?;
+        let mut stop = pin!(stop_signals().context("cannot listen for signals")?);
+        // Apps are built and compiled, which takes its time.
+        let load = spawn_blocking(move || MyWeb::build_with_logs(source, logs, compiler()));
+        let server = tokio::select! {
+            loaded = load => loaded.context("the load failed")??,
+            () = &mut stop => return Ok(()),
+        };
         let routes = server.routes();
         let server = server.bind().await?;
         obey_signals(server.control()).context("cannot listen for signals")?;

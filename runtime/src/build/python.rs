@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::command::{Ended, run};
+use super::command::Ended;
 use super::digest::Digest;
 use super::stage::{self, Source};
 use super::tools::{self, MEND, NETWORK, last_words, of_version, on_path};
@@ -99,7 +99,7 @@ pub(super) fn build(
     for path in [folder("app"), packages, folder("adapter")] {
         command.arg("-p").arg(path);
     }
-    let ended = run(command.arg("-o").arg(&built).arg("myweb_entry"))?;
+    let ended = place.run(command.arg("-o").arg(&built).arg("myweb_entry"))?;
     let report = fs::read(folder("adapter").join("report.json")).unwrap_or_default();
     let report: Value = serde_json::from_slice(&report).unwrap_or_default();
     if !ended.ok || !built.is_file() {
@@ -150,20 +150,20 @@ impl Tools {
             return Ok(Tools { componentize, uv });
         }
         let folder = place.root.join("tools/python");
-        let folder = tools::managed(folder, TOOLS, install)?;
+        let folder = tools::managed(folder, TOOLS, |into| install(into, place))?;
         let program = |name: &str| folder.join("bin").join(name);
         Ok(Tools { componentize: program("componentize-py"), uv: program("uv") })
     }
 }
 
 /// An environment of Python with the tools.
-fn install(folder: &Path) -> Result<(), String> {
+fn install(folder: &Path, place: &Place) -> Result<(), String> {
     let mend = format!("or install {} yourself, so that they are on PATH", TOOLS.join(" and "));
     let python = on_path("python3").ok_or_else(|| {
         format!("python3 is not on PATH: install it (apt-get install python3-venv), {mend}")
     })?;
     tracing::info!("installing {} in {}", TOOLS.join(" and "), folder.display());
-    let made = run(Command::new(python).args(["-m", "venv"]).arg(folder))?;
+    let made = place.run(Command::new(python).args(["-m", "venv"]).arg(folder))?;
     if !made.ok {
         let said = last_words(&made.said);
         return Err(format!(
@@ -172,7 +172,7 @@ fn install(folder: &Path) -> Result<(), String> {
     }
     let mut pip = Command::new(folder.join("bin/pip"));
     pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-input"]).args(TOOLS);
-    let installed = run(&mut pip)?;
+    let installed = place.run(&mut pip)?;
     if !installed.ok {
         let said = last_words(&installed.said);
         return Err(format!("pip cannot install the tools: {said}; {NETWORK} {mend}"));
@@ -212,7 +212,7 @@ fn packages(
             .arg("--target")
             .arg(folder)
             .args(["-r", &path.display().to_string(), ALWAYS]);
-        let installed = run(&mut uv)?;
+        let installed = place.run(&mut uv)?;
         if installed.ok {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use crate::build::{Engine, Kind, Recipe};
 #[derive(Debug, Args)]
 pub(super) struct Build {
     /// A module of JavaScript or TypeScript, with what it imports.
-    #[arg(value_name = "FILE", required_unless_present_any = ["wsgi", "asgi"])]
+    #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// A Python app of WSGI, with the packages that requirements.txt or
     /// pyproject.toml beside it name.
@@ -50,7 +50,12 @@ impl Build {
                 ));
             }
             (_, Some(text), _) => Recipe::python(Kind::Wsgi, &text, self.warm)?,
-            (.., text) => Recipe::python(Kind::Asgi, &text.unwrap_or_default(), self.warm)?,
+            (.., Some(text)) => Recipe::python(Kind::Asgi, &text, self.warm)?,
+            (None, None, None) => {
+                return Err(
+                    "name what to build: a FILE of JavaScript, or --wsgi MODULE:APP".to_owned()
+                );
+            }
         };
         let output = self.output.unwrap_or_else(|| {
             let module = Path::new(&recipe.module).with_extension("");

@@ -112,9 +112,15 @@ impl Mount {
 /// The name of the only tenant.
 const TENANT: &str = "default";
 
-/// A prefix (empty for `/`, else without a slash at the end), what answers it
-/// and all below, and the flag that says so.
-type Mounted = (String, Target, &'static str);
+/// What answers a prefix and all below.
+struct Mounted {
+    /// Empty for `/`, else without a slash at the end.
+    prefix: String,
+    target: Target,
+    /// The flag that says so, and what it names; empty for `html` that is there.
+    flag: &'static str,
+    named: String,
+}
 
 /// Resolves flags. `built` are the components of the recipes, `handlers` are the `NAME`s of the `NAME.wasm` in the
 /// configured directory; `html` is `./html` if it is there.
@@ -148,22 +154,23 @@ pub(super) fn resolve(
     });
     let app = |path| Target::App { path, reuse, grants: grants.clone() };
     let files = |path| Target::Files(StaticPlan::new(path));
-    let mut add =
-        |flag, mount: &Mount, target: &dyn Fn(PathBuf) -> Target| match normal(&mount.prefix) {
-            Ok(prefix) => mounts.push((prefix, target(mount.path.clone()), flag)),
-            Err(why) => {
-                problems.push(format!("{flag} {}={}: {why}", mount.prefix, mount.path.display()));
-            }
-        };
-    config.apps.iter().for_each(|mount| add("--app", mount, &app));
-    for ((prefix, recipe), path) in config.recipes.iter().zip(built) {
-        add(recipe.flag(), &Mount::new(prefix, path), &app);
+    let mut add = |flag, prefix: &str, named: String, target| match normal(prefix) {
+        Ok(prefix) => mounts.push(Mounted { prefix, target, flag, named }),
+        Err(why) => problems.push(format!("{flag} {prefix}={named}: {why}")),
+    };
+    for Mount { prefix, path } in &config.apps {
+        add("--app", prefix, path.display().to_string(), app(path.clone()));
     }
-    config.statics.iter().for_each(|mount| add("--static", mount, &files));
+    for ((prefix, recipe), path) in config.recipes.iter().zip(built) {
+        add(recipe.flag(), prefix, recipe.to_string(), app(path.clone()));
+    }
+    for Mount { prefix, path } in &config.statics {
+        add("--static", prefix, path.display().to_string(), files(path.clone()));
+    }
     for (name, directory) in handlers.iter().zip(std::iter::repeat(&config.handlers)) {
         let Some(directory) = directory else { break };
         let path = directory.join(format!("{name}.wasm"));
-        add("--handlers", &Mount::new(format!("/{name}"), path), &app);
+        add("--handlers", &format!("/{name}"), path.display().to_string(), app(path));
     }
     problems.extend(duplicates(&mounts));
     let listen = listen(config).unwrap_or_else(|why| {
@@ -175,14 +182,19 @@ pub(super) fn resolve(
     }
     let mut front = None;
     if config.statics.is_empty() {
-        if !mounts.iter().any(|(prefix, ..)| prefix == "/static") {
-            mounts.extend(html.clone().map(|html| ("/static".to_owned(), files(html), "html")));
+        if !mounts.iter().any(|mount| mount.prefix == "/static") {
+            mounts.extend(html.clone().map(|html| Mounted {
+                prefix: "/static".to_owned(),
+                target: files(html),
+                flag: "",
+                named: String::new(),
+            }));
         }
         front = html;
-    } else if mounts.iter().any(|mount| mount.0.is_empty() && !is_static_root(mount)) {
+    } else if mounts.iter().any(|mount| mount.prefix.is_empty() && !is_static_root(mount)) {
         // Static files at `/` stand in front of an app there.
         let at = mounts.iter().position(is_static_root);
-        if let Some((_, Target::Files(files), _)) = at.map(|at| mounts.remove(at)) {
+        if let Some(Target::Files(files)) = at.map(|at| mounts.remove(at).target) {
             front = Some(files.path);
         }
     }
@@ -219,7 +231,7 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
         },
     };
     let mut routes = Vec::new();
-    for (prefix, target, flag) in &mounts {
+    for Mounted { prefix, target, flag, .. } in &mounts {
         if !prefix.is_empty() {
             routes.push(route(prefix.clone(), target, flag, None));
         }
@@ -263,8 +275,8 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
     }
 }
 
-fn is_static_root((prefix, target, _): &Mounted) -> bool {
-    prefix.is_empty() && matches!(target, Target::Files(_))
+fn is_static_root(mount: &Mounted) -> bool {
+    mount.prefix.is_empty() && matches!(mount.target, Target::Files(_))
 }
 
 /// A prefix without a slash at the end.
@@ -288,13 +300,14 @@ fn normal(prefix: &str) -> Result<String, String> {
 /// A sentence for each prefix that two mounts claim. An app and static files
 /// may share `/`.
 fn duplicates(mounts: &[Mounted]) -> Vec<String> {
-    let mut first: HashMap<(&str, bool), &Target> = HashMap::new();
+    let mut first: HashMap<(&str, bool), &Mounted> = HashMap::new();
     let mut problems = Vec::new();
     for mount in mounts {
-        let (prefix, target, _) = mount;
-        if let Some(other) = first.insert((prefix, is_static_root(mount)), target) {
+        let Mounted { prefix, flag, named, .. } = mount;
+        if let Some(other) = first.insert((prefix, is_static_root(mount)), mount) {
             problems.push(format!(
-                "{prefix}/ is claimed twice, by {other} and by {target}: give one of them another prefix"
+                "{prefix}/ is claimed twice, by {} {} and by {flag} {named}: give one of them another prefix",
+                other.flag, other.named
             ));
         }
     }

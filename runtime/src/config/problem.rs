@@ -27,7 +27,7 @@ impl Origin {
     }
 
     /// What a flag says.
-    pub(super) fn flag(name: &str) -> Origin {
+    pub(crate) fn flag(name: &str) -> Origin {
         Origin { line: 0, at: String::new(), what: name.to_owned() }
     }
 
@@ -45,8 +45,9 @@ impl Origin {
     pub(crate) fn problem(&self, why: impl fmt::Display) -> Problem {
         let Origin { line, at, what } = self;
         let text = match (at.is_empty(), what.is_empty()) {
-            // What a flag names needs no place: it is in the message.
-            (true, _) => why.to_string(),
+            (true, true) => why.to_string(),
+            // What a flag names is at the beginning of the message.
+            (true, false) => format!("{what} {why}"),
             (false, true) => format!("{at}: {why}"),
             (false, false) => format!("{at}: {what}: {why}"),
         };

@@ -157,7 +157,7 @@ impl Loader<'_> {
             router.add(&route.pattern, route.methods.clone(), target);
         }
         let front = plan.front.clone().map(StaticPlan::new);
-        let front = front.and_then(|plan| self.files(&plan, true, &Origin::default()));
+        let front = front.and_then(|plan| self.files(&plan, true, &Origin::flag("--static")));
         let error_pages = self.error_pages(plan);
         let transport = match &plan.tls {
             Some(tls) => {

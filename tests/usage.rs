@@ -62,7 +62,10 @@ fn every_mistake_has_its_message_and_exit_code() {
         (vec!["--max-cpu", "0s"], 2, vec!["0s", "1ms or more"]),
         (vec!["--reuse", "0"], 2, vec!["'0' for '--reuse <N>': write a number from 1"]),
         (vec!["hello.wasm"], 2, vec!["hello.wasm is no command", "write --app hello.wasm"]),
-        (vec!["build"], 2, vec!["a FILE of JavaScript, or --wsgi MODULE:APP"]),
+        (vec!["site.toml"], 2, vec!["write --config site.toml"]),
+        (vec!["app.py"], 2, vec!["write --wsgi app:app"]),
+        (vec!["127.0.0.1:80"], 2, vec!["unrecognized subcommand '127.0.0.1:80'"]),
+        (vec!["build"], 2, vec!["a FILE of JavaScript, or --wsgi or --asgi MODULE:APP"]),
         (vec!["--help"], 0, vec!["--handlers", "Examples:", "sandbox"]),
     ] {
         let (exit, output) = run(folder.path(), &arguments);

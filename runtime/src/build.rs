@@ -21,6 +21,7 @@ use command_fds::CommandFdExt;
 use crate::error::explain;
 use crate::state::{self, State};
 use command::Ended;
+pub use command::stop_children;
 use digest::Digest;
 pub use engine::Engine;
 use lock::Lock;

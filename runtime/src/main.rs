@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use myweb_run::build::build;
+use myweb_run::build::{build, stop_children};
 use myweb_run::cli::Invocation;
 use myweb_run::config::json_schema;
 use myweb_run::{Compilation, Control, Handover, Logs, MyWeb, REFUSED, Source, Stop, this_program};
@@ -64,7 +64,10 @@ fn serve(source: Source) -> anyhow::Result<()> {
         let load = spawn_blocking(move || MyWeb::build_with_logs(source, logs, compiler()));
         let server = tokio::select! {
             loaded = load => loaded.context("the load failed")??,
-            () = &mut stop => return Ok(()),
+            () = &mut stop => {
+                stop_children();
+                return Ok(());
+            }
         };
         let routes = server.routes();
         let server = server.bind().await?;

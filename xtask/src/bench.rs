@@ -14,7 +14,9 @@ mod starts;
 mod statics;
 mod streams;
 mod tls;
+mod training;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -115,6 +117,12 @@ pub(crate) fn languages(only: Option<&str>) -> Result<()> {
     needs(&["wrk", "python3", "node", "npm"])?;
     run("cargo", &["build", "--release", "--package", "myweb-run"])?;
     languages::run(only)
+}
+
+/// Puts a server under load that counts what it runs.
+pub(crate) fn train(counting: &Path) -> Result<()> {
+    needs(&["wrk", "h2load", "openssl"])?;
+    training::run(counting)
 }
 
 /// Tells which programs are missing.

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod command;
+mod release;
 mod test;
 
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 cargo xtask build           build the guests and the server, in release
 cargo xtask run [ARGS]      build, then serve guests/hello.wasm and html/, or as ARGS say
+cargo xtask release         build target/dist/myweb-run, by a profile of it under load
 cargo xtask test [--long]   formatting, lints, all tests; --long: soaks and tight bounds too
 cargo xtask bench [NAME]    measure: hello (the default), components,
                             streams (a part of it), density, isolation, static,
@@ -35,6 +37,7 @@ fn run(arguments: &[String]) -> Result<()> {
     match arguments.as_slice() {
         ["build"] => build::all(),
         ["run", arguments @ ..] => build::run_server(arguments),
+        ["release"] => release::all(),
         ["test"] => test::all(false),
         ["test", "--long"] => test::all(true),
         ["bench", "components"] => bench::components(),

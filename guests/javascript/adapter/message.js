@@ -55,16 +55,18 @@ function pairs(parts, from, to) {
   return all;
 }
 
-/** The status of an answer, to which its headers are added. */
+/** The status of an answer, to which its headers are added. SECURITY: a text could have headers in it. */
 export function begin(status, isFile) {
+  if (typeof status !== "number") throw new TypeError(`a status is a number, not ${JSON.stringify(String(status))}`);
   return isFile ? `${status} file` : String(status);
 }
 
-/** A header of an answer; its value is text or bytes. */
+/** A header of an answer; its value is text or bytes. SECURITY: nothing in it has a NUL. */
 export function header(name, value) {
   const text = String(name);
   const octets = octetsOf(value);
-  if (text.includes(END) || octets.includes(END)) throw new TypeError(`the header ${JSON.stringify(text)} has a NUL`);
+  if (!OCTETS.test(text)) throw new TypeError(`${JSON.stringify(text)} is no name of a header`);
+  if (octets.includes(END)) throw new TypeError(`the value of the header ${JSON.stringify(text)} has a NUL`);
   return END + text + END + octets;
 }
 

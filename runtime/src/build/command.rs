@@ -1,10 +1,13 @@
 //! Running the tools.
 
+use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// No step of a build takes this long, but one whose app loops at its import.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -41,6 +44,21 @@ pub(super) fn run(command: &mut Command) -> Result<Ended, String> {
     }
     let status = child.wait().map_err(|error| format!("{name}: {error}"))?;
     Ok(Ended { ok: status.success(), said: String::from_utf8_lossy(&said).into_owned() })
+}
+
+/// Asks all that this process runs, which are tools and compilations, to end: what
+/// they are for is stopped. Where the system does not tell them, they end by
+/// themselves.
+pub fn stop_children() {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else { return };
+    for thread in threads.flatten() {
+        let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        let ids = children.split_whitespace().filter_map(|id| id.parse().ok());
+        for id in ids.filter_map(Pid::from_raw) {
+            // It may have ended meanwhile.
+            let _ = kill_process(id, Signal::TERM);
+        }
+    }
 }
 
 /// Reads all of a pipe on a thread of its own, so that no tool waits for it.

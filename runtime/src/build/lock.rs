@@ -15,7 +15,7 @@ impl Lock {
     pub(super) fn take(path: &Path) -> io::Result<Lock> {
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
         if file.try_lock().is_err() {
-            tracing::info!("another process builds in {}; waiting", path.display());
+            tracing::info!("another process builds, and holds {}; waiting for it", path.display());
             file.lock()?;
         }
         Ok(Lock { file })

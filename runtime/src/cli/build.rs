@@ -53,7 +53,8 @@ impl Build {
             (.., Some(text)) => Recipe::python(Kind::Asgi, &text, self.warm)?,
             (None, None, None) => {
                 return Err(
-                    "name what to build: a FILE of JavaScript, or --wsgi MODULE:APP".to_owned()
+                    "name what to build: a FILE of JavaScript, or --wsgi or --asgi MODULE:APP"
+                        .to_owned(),
                 );
             }
         };

@@ -190,12 +190,12 @@ pub(super) fn resolve(
                 named: String::new(),
             }));
         }
-        front = html;
+        front = html.map(|html| (html, Origin::default()));
     } else if mounts.iter().any(|mount| mount.prefix.is_empty() && !is_static_root(mount)) {
         // Static files at `/` stand in front of an app there.
         let at = mounts.iter().position(is_static_root);
         if let Some(Target::Files(files)) = at.map(|at| mounts.remove(at).target) {
-            front = Some(files.path);
+            front = Some((files.path, Origin::flag("--static")));
         }
     }
     let nothing = mounts.is_empty() && front.is_none() && config.handlers.is_none();
@@ -212,7 +212,12 @@ fn listen(config: &Config) -> Result<Address, String> {
     Ok(Address { tls, ..address })
 }
 
-fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<PathBuf>) -> Plan {
+fn plan(
+    config: &Config,
+    listen: Address,
+    mounts: Vec<Mounted>,
+    front: Option<(PathBuf, Origin)>,
+) -> Plan {
     let route = |pattern, target: &Target, origin: &str, name| RoutePlan {
         pattern,
         name,
@@ -231,14 +236,23 @@ fn plan(config: &Config, listen: Address, mounts: Vec<Mounted>, front: Option<Pa
         },
     };
     let mut routes = Vec::new();
-    for Mounted { prefix, target, flag, .. } in &mounts {
+    for Mounted { prefix, target, flag, named } in &mounts {
+        let built =
+            matches!(target, Target::App { path, .. } if path.as_os_str() != named.as_str());
+        let origin = match *flag {
+            // Nobody has named it.
+            "--handlers" => String::new(),
+            // What was built has another name.
+            flag if built => format!("{flag} {named}:"),
+            flag => flag.to_owned(),
+        };
         if !prefix.is_empty() {
-            routes.push(route(prefix.clone(), target, flag, None));
+            routes.push(route(prefix.clone(), target, &origin, None));
         }
         // A handler of a directory has its name for the others, too.
         let name = prefix.strip_prefix('/').filter(|_| *flag == "--handlers");
         let name = name.and_then(|name| app_name(name).ok());
-        routes.push(route(format!("{prefix}/*"), target, flag, name));
+        routes.push(route(format!("{prefix}/*"), target, &origin, name));
     }
     let tenant = TenantPlan {
         name: TENANT.to_owned(),
@@ -331,7 +345,7 @@ mod tests {
         let mut plan = resolve(config, &[], &handlers, html.then(|| "html".into())).unwrap();
         let tenant = plan.tenants.remove(0);
         let shown = |route: &RoutePlan| format!("{} {}", route.pattern, route.target);
-        (tenant.front, tenant.routes.iter().map(shown).collect())
+        (tenant.front.map(|(path, _)| path), tenant.routes.iter().map(shown).collect())
     }
 
     #[test]

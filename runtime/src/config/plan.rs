@@ -49,7 +49,7 @@ pub(crate) struct TenantPlan {
     pub(crate) hosts: Vec<HostPattern>,
     pub(crate) limits: Limits,
     /// Static files that are looked up before any route.
-    pub(crate) front: Option<PathBuf>,
+    pub(crate) front: Option<(PathBuf, Origin)>,
     pub(crate) routes: Vec<RoutePlan>,
     /// What time its guests see.
     pub(crate) clock: Clock,

@@ -27,7 +27,7 @@ impl Origin {
     }
 
     /// What a flag says.
-    pub(crate) fn flag(name: &str) -> Origin {
+    pub(super) fn flag(name: &str) -> Origin {
         Origin { line: 0, at: String::new(), what: name.to_owned() }
     }
 

@@ -156,8 +156,10 @@ impl Loader<'_> {
             named.extend(route.name.clone().map(|name| (name, target.clone())));
             router.add(&route.pattern, route.methods.clone(), target);
         }
-        let front = plan.front.clone().map(StaticPlan::new);
-        let front = front.and_then(|plan| self.files(&plan, true, &Origin::flag("--static")));
+        let front = plan
+            .front
+            .as_ref()
+            .and_then(|(path, origin)| self.files(&StaticPlan::new(path.clone()), true, origin));
         let error_pages = self.error_pages(plan);
         let transport = match &plan.tls {
             Some(tls) => {
@@ -357,7 +359,7 @@ fn shown(plan: &TenantPlan) -> Shown {
         Some(methods) => methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(","),
         None => "*".to_owned(),
     };
-    let front = plan.front.iter().map(|path| {
+    let front = plan.front.iter().map(|(path, _)| {
         ("GET,HEAD".to_owned(), "/".to_owned(), format!("files in {}", path.display()))
     });
     let routes = plan

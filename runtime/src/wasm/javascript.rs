@@ -13,7 +13,7 @@ pub(super) fn request(request: &Request, found: &Found) -> String {
     let (scheme, host) = (request.scheme(), request.host.as_str());
     let mut text = Text::new();
     text.0.push_str(request.method.as_str());
-    text.add_text(&url(request, uri));
+    text.add_text(&url(scheme, host, request.port, uri));
     text.add_text(scheme);
     text.add_text(host);
     text.add_shown(request.port);
@@ -33,9 +33,38 @@ pub(super) fn request(request: &Request, found: &Found) -> String {
     text.0
 }
 
-/// The whole URL, as a parser writes it; as it was sent where it is none.
-fn url(request: &Request, uri: &str) -> String {
-    let host = if request.host.is_empty() { "localhost" } else { &request.host };
-    let url = format!("{}://{host}:{}{uri}", request.scheme(), request.port);
+/// The whole URL, as a parser writes it; put together where it takes it for none.
+fn url(scheme: &str, host: &str, port: u16, uri: &str) -> String {
+    let host = if host.is_empty() { "localhost" } else { host };
+    let authority = match (scheme, port) {
+        ("http", 80) | ("https", 443) => host.to_owned(),
+        _ => format!("{host}:{port}"),
+    };
+    // SECURITY: a parser takes a backslash of the path for a slash: the app would be
+    // told another path than the one that was routed.
+    let (path, query) = uri.find('?').map_or((uri, ""), |at| uri.split_at(at));
+    let url = format!("{scheme}://{authority}{}{query}", path.replace('\\', "%5C"));
     Url::parse(&url).map_or(url, String::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_has_the_path_that_is_routed() {
+        for (host, port, uri, expected) in [
+            ("a.example", 80, "/", "http://a.example/"),
+            ("a.example", 8080, "/b?c#d", "http://a.example:8080/b?c#d"),
+            ("", 80, "/b", "http://localhost/b"),
+            ("[::1]", 1, "/b", "http://[::1]:1/b"),
+            ("a.example", 80, "/x\\..\\y?\\..", "http://a.example/x%5C..%5Cy?\\.."),
+            ("a.example", 80, "/\u{e9}", "http://a.example/%C3%A9"),
+            // No parser takes it: its last label is a number.
+            ("foo.1", 80, "/b", "http://foo.1/b"),
+        ] {
+            assert_eq!(url("http", host, port, uri), expected);
+        }
+        assert_eq!(url("https", "a", 443, "/"), "https://a/");
+    }
 }

@@ -73,8 +73,9 @@ pub(super) fn answer(text: &str, body: Vec<u8>) -> Result<Answer, GuestError> {
     let status = parts.next().unwrap_or_default();
     let (number, is_file) =
         status.strip_suffix(FILE).map_or((status, false), |number| (number, true));
-    let number =
-        number.parse().map_err(|_| invalid(format!("the status {:?}", excerpt(status))))?;
+    let number = number.parse().map_err(|_| {
+        invalid(format!("the status {:?} is no number from 200 to 599", excerpt(status)))
+    })?;
     let mut headers = Vec::new();
     // Who has more is refused for that.
     while let Some(name) = parts.next().filter(|_| headers.len() <= MOST_HEADERS) {

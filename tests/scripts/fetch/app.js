@@ -55,6 +55,10 @@ const ways = {
     const { pathname, search } = new URL(last.url);
     return new Response(`${last.method} ${pathname}${search}, ${last.headers.get("host") ? "kept" : "lost"}`);
   },
+  "/status": () => {
+    const streamed = new Response(new Response("a").body);
+    return Object.defineProperty(streamed, "status", { value: "200\0x-injected\0yes" });
+  },
   "/checks": checks,
 };
 
@@ -98,9 +102,14 @@ async function checks(request) {
   check("headers", new Response("", { headers: new Headers({ a: "b" }) }).headers.get("a") === "b");
   check("a number", new Response("", { headers: { a: 1 } }).headers.get("a") === "1");
   check("spaces", new Response("", { headers: { a: "  b " } }).headers.get("a") === "b");
+  check("a frozen one", Object.freeze(new Response("", { headers: { a: "b" } })).headers.get("a") === "b");
+  check("JSON with a response", Response.json(1, new Response("", { status: 404 })).status === 404);
+  check("nothing else", new Response("x", null).status === 200 && Response.json(1, null).status === 200);
+  check("bytes", (await new Response("ab").bytes()).join() === "97,98");
   check("a class of its own", new (class Own extends Response {})("own") instanceof Response);
   refuses("a status of 700", () => new Response("", { status: 700 }));
   refuses("a body of 204", () => new Response("x", { status: 204 }));
+  refuses("no JSON", () => Response.json(undefined));
   refuses("a name", () => new Response("", { headers: { "a b": "c" } }));
   refuses("a value", () => new Response("", { headers: { a: "b\r\nc: d" } }));
   refuses("a body of GET", () => new Request("http://a.example/", { body: "x" }));

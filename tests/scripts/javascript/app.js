@@ -10,6 +10,7 @@ const ways = {
   env: (env) => [200, { "content-type": "application/json" }, JSON.stringify({ ...env, body: [...env.body] })],
   bytes: () => [201, [["x-twice", "1"], ["x-twice", "2"]], new Uint8Array([104, 105])],
   nothing: () => [204],
+  keeps: ({ body }) => [200, TEXT, String((body.kept = (body.kept ?? 0) + 1))],
   later,
   fetch: async (env) => {
     const answer = await fetch(new URLSearchParams(env.queryString).get("from"));

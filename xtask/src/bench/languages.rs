@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use super::peers::{Address, Peer};
+use super::peers::{self, Address, Peer};
 use super::{Group, report, starts};
 use crate::command::{self, output, root};
 
@@ -61,7 +61,7 @@ pub(super) fn run(only: Option<&str>) -> Result<()> {
     }
     if is_wanted(FLASK) {
         let mut flask = place.ours("myweb flask", "flask.wasm", "/")?;
-        let inside = Place { folder: place.folder.join(FLASK) };
+        let inside = Place { folder: place.folder.join(FLASK), server: place.server.clone() };
         flask.extend(inside.each(&pythons, "/")?);
         groups.push(Group::measure(&flask, &[])?);
     }
@@ -82,6 +82,8 @@ fn left_out(what: &str, error: &anyhow::Error) -> Vec<Command> {
 /// Where the programs are.
 struct Place {
     folder: PathBuf,
+    /// The program of our server.
+    server: String,
 }
 
 impl Place {
@@ -93,18 +95,18 @@ impl Place {
         for name in SOURCES {
             fs::copy(sources.join(name), folder.join(name)).context(name)?;
         }
-        let place = Place { folder };
+        let place = Place { folder, server: peers::shipped()?.display().to_string() };
         for (below, what, name) in [
             (".", &["--wsgi", "app:app"][..], "python.wasm"),
             (FLASK, &["--wsgi", "app:app"], "flask.wasm"),
             (".", &["app.js"], "js.wasm"),
             (".", &["--engine", "quickjs", "app.js"], "quickjs.wasm"),
         ] {
-            let server = root()?.join("target/release/myweb-run").display().to_string();
             let path = place.path(name);
             let state = root()?.join("target/scripts").display().to_string();
             std::env::set_current_dir(place.folder.join(below))?;
-            command::run(&server, &[&["build", "--state", &state, "-o", &path], what].concat())?;
+            let build = ["build", "--state", &state, "-o", &path];
+            command::run(&place.server, &[&build, what].concat())?;
             std::env::set_current_dir(root()?)?;
         }
         Ok(place)
@@ -121,10 +123,9 @@ impl Place {
 
     /// Ours, reused as it is by default, and fresh.
     fn ours(&self, name: &str, component: &str, path: &str) -> Result<Vec<Peer>> {
-        let server = root()?.join("target/release/myweb-run").display().to_string();
         let peer = |how: &str, more: &[&str]| {
             let component = self.path(component);
-            let start = [&server, "--addr", "127.0.0.1:0", "--app", &component];
+            let start = [&self.server, "--addr", "127.0.0.1:0", "--app", &component];
             let command = start.iter().chain(more).map(|&word| word.to_owned()).collect();
             self.peer(format!("{name} {how}"), command, path, Address::OnStderr)
         };

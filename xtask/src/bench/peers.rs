@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
 use crate::command::{output, root};
+use crate::release::{SHIPPED, is_newer};
 
 /// A server to be measured.
 pub(crate) struct Peer {
@@ -43,11 +44,38 @@ const LONG_AGO: Duration = Duration::from_secs(1_700_000_000);
 pub(crate) struct Site {
     root: PathBuf,
     pub(crate) folder: PathBuf,
+    /// The program of our server.
+    server: String,
+}
+
+/// Our server, as cargo builds it.
+const BUILT: &str = "target/release/myweb-run";
+
+/// Our server as it is shipped, if it was built since the other one was.
+pub(crate) fn shipped() -> Result<PathBuf> {
+    let (built, shipped) = (root()?.join(BUILT), root()?.join(SHIPPED));
+    if is_newer(&shipped, &built) {
+        eprintln!("{SHIPPED} is measured");
+        return Ok(shipped);
+    }
+    eprintln!("{BUILT} is measured; `cargo xtask release` builds a faster one");
+    Ok(built)
 }
 
 impl Site {
+    /// With our server as cargo builds it, beside what is built likewise.
     pub(crate) fn new() -> Result<Site> {
-        let root = root()?;
+        Site::of(&root()?.join(BUILT))
+    }
+
+    /// With our server as it is shipped, beside others that are.
+    pub(crate) fn shipped() -> Result<Site> {
+        Site::of(&shipped()?)
+    }
+
+    /// With this server.
+    pub(crate) fn of(server: &Path) -> Result<Site> {
+        let (root, server) = (root()?, server.display().to_string());
         let folder = root.join("target/bench/site");
         fs::create_dir_all(folder.join("html")).context("target/bench/site")?;
         for (name, size) in FILES {
@@ -56,7 +84,7 @@ impl Site {
             // As if it lay there for long: files that just changed may not be kept.
             fs::File::options().write(true).open(path)?.set_modified(UNIX_EPOCH + LONG_AGO)?;
         }
-        Ok(Site { root, folder })
+        Ok(Site { root, folder, server })
     }
 
     fn peer(&self, name: &str, command: &[&str], path: &str, address: Address) -> Peer {
@@ -114,23 +142,16 @@ impl Site {
     }
 
     /// Our server with one component of `wasi:http`.
-    fn component(
-        &self,
-        name: &'static str,
-        path: &'static str,
-        guest: &str,
-        more: &[&str],
-    ) -> Peer {
-        let server = self.built("myweb-run");
-        let start = [&server, "--addr", "127.0.0.1:0", "--app", guest];
+    pub(crate) fn component(&self, name: &str, path: &str, guest: &str, more: &[&str]) -> Peer {
+        let start = [&self.server, "--addr", "127.0.0.1:0", "--app", guest];
         self.peer(name, &[&start[..], more].concat(), path, Address::OnStderr)
     }
 
     /// Our server, with an app at / and `html` in front of it, as it is used.
     pub(crate) fn ours(&self, name: &str, path: &str, more: &[&str]) -> Peer {
-        let server = self.built("myweb-run");
         let app = self.guest("hello");
-        let command = [&[server.as_str(), "--addr", "127.0.0.1:0", "--app", &app], more].concat();
+        let command =
+            [&[self.server.as_str(), "--addr", "127.0.0.1:0", "--app", &app], more].concat();
         self.peer(name, &command, path, Address::OnStderr)
     }
 }
@@ -244,8 +265,7 @@ fn wasmtime_serve(site: &Site) -> Option<Peer> {
 /// Our server with a file of tenants.
 pub(crate) fn tenants(site: &Site, toml: &str) -> Result<Peer> {
     fs::write(site.folder.join("myweb.toml"), toml).context("myweb.toml")?;
-    let server = site.built("myweb-run");
-    Ok(site.peer("myweb", &[&server, "--config", "myweb.toml"], "/", Address::OnStderr))
+    Ok(site.peer("myweb", &[&site.server, "--config", "myweb.toml"], "/", Address::OnStderr))
 }
 
 /// `wasmtime serve` with a limit of time a request, as a host would run it.

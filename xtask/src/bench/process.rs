@@ -68,6 +68,13 @@ impl Server {
         Ok(Server { child, url: format!("http://{address}{}", peer.path) })
     }
 
+    /// Stops it, and waits for its end: it may have something to write.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        Command::new("kill").arg(self.id().to_string()).status()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

@@ -31,7 +31,7 @@ const CASES: [Case; 6] = [
 
 /// Measures, prints, and writes `target/bench/static.json`.
 pub(crate) fn run() -> Result<()> {
-    let site = Site::new()?;
+    let site = Site::shipped()?;
     let groups: Result<Vec<Group>> = CASES.iter().map(|case| case.measure(&site)).collect();
     report::show(&groups?, "static")
 }
@@ -41,14 +41,22 @@ impl Case {
         let nginx = site.nginx(&format!("nginx, {}", self.name), self.path, Over::Clear)?;
         let ours = format!("myweb, {}", self.name);
         let ours = site.ours(&ours, self.path, &["--static", "html"]);
-        let headers = match self.kind {
+        Group::measure(&[nginx, ours], &self.headers(site)?)
+    }
+
+    fn headers(&self, site: &Site) -> Result<Vec<String>> {
+        Ok(match self.kind {
             Kind::Whole => vec![],
             Kind::Range => vec!["Range: bytes=100-299".to_owned()],
             // Both know the file by this, to the second.
             Kind::Unchanged => vec![format!("If-Modified-Since: {}", modified(site, self.path)?)],
-        };
-        Group::measure(&[nginx, ours], &headers)
+        })
     }
+}
+
+/// The path and the headers of each case.
+pub(crate) fn requests(site: &Site) -> Result<Vec<(&'static str, Vec<String>)>> {
+    CASES.iter().map(|case| Ok((case.path, case.headers(site)?))).collect()
 }
 
 /// When a file changed last, as a header has it.

@@ -24,7 +24,7 @@ const SECONDS: &str = "4";
 
 /// Measures, prints, and writes `target/bench/tls.json`.
 pub(crate) fn run() -> Result<()> {
-    let site = Site::new()?;
+    let site = Site::shipped()?;
     let mut records = handshakes(&site)?;
     records.extend(requests(&site)?);
     fs::write("target/bench/tls.json", serde_json::to_string_pretty(&records)?)?;
@@ -39,7 +39,7 @@ fn handshakes(site: &Site) -> Result<Vec<Value>> {
     show_heading("full handshakes");
     let mut records = Vec::new();
     for (key, arguments) in KEYS {
-        make_certificate(site, arguments)?;
+        certify(site, arguments)?;
         let tls = ["--static", "html", "--tls", "cert.pem,key.pem"];
         let peers = [
             site.nginx(&format!("nginx, {key}"), "/", Over::Tls)?,
@@ -73,7 +73,12 @@ fn show_row(name: &str, (rate, cpu_us): (f64, f64), base: (f64, f64)) -> Value {
     })
 }
 
-fn make_certificate(site: &Site, key: &[&str]) -> Result<()> {
+/// A certificate with the usual kind of key.
+pub(crate) fn make_certificate(site: &Site) -> Result<()> {
+    certify(site, KEYS[0].1)
+}
+
+fn certify(site: &Site, key: &[&str]) -> Result<()> {
     let file = |name: &str| site.folder.join(name).display().to_string();
     let (cert, key_file) = (file("cert.pem"), file("key.pem"));
     let fixed = ["req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=localhost"];
@@ -125,7 +130,7 @@ const LOADS: [(&str, bool, &[&str]); 3] = [
 /// An app's answers over HTTP/2 with TLS, beside HTTP/1.1 without.
 fn requests(site: &Site) -> Result<Vec<Value>> {
     show_heading("/sayhello, h2load -c 64");
-    make_certificate(site, KEYS[0].1)?;
+    make_certificate(site)?;
     let mut figures: [Vec<(f64, f64)>; LOADS.len()] = Default::default();
     for _ in 0..ROUNDS {
         for ((name, tls, arguments), figures) in LOADS.iter().zip(&mut figures) {

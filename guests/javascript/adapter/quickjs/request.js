@@ -21,8 +21,9 @@ function whole(url) {
 }
 
 globalThis.Request = class Request extends Body {
-  constructor(from, init = {}) {
+  constructor(from, given) {
     super();
+    const init = given ?? {};
     const other = from instanceof Request ? from : null;
     const method = String(init.method ?? other?.method ?? "GET");
     this.method = USUAL.includes(method.toUpperCase()) ? method.toUpperCase() : method;

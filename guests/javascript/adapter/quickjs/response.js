@@ -10,8 +10,9 @@ globalThis.Response = class Response extends Body {
   url = "";
   redirected = false;
 
-  constructor(body = null, init = {}) {
+  constructor(body = null, given) {
     super();
+    const init = given ?? {};
     this.status = init.status === undefined ? 200 : Number(init.status);
     if (!(this.status >= 200 && this.status <= 599)) throw new RangeError(`${init.status} is no status from 200 to 599`);
     this.statusText = String(init.statusText ?? "");
@@ -23,10 +24,13 @@ globalThis.Response = class Response extends Body {
     if (type && !this.headers.has("content-type")) this.headers.set("content-type", type);
   }
 
-  static json(value, init = {}) {
-    const headers = new Headers(init.headers);
+  static json(value, init) {
+    const text = JSON.stringify(value);
+    if (text === undefined) throw new TypeError("there is no JSON of that");
+    const { status, statusText, headers: given } = init ?? {};
+    const headers = new Headers(given);
     if (!headers.has("content-type")) headers.set("content-type", "application/json");
-    return new Response(JSON.stringify(value), { ...init, headers });
+    return new Response(text, { status, statusText, headers });
   }
 
   static redirect(url, status = 302) {

@@ -9,73 +9,87 @@ const encoder = new TextEncoder();
 
 /** The method that makes the engine's object. */
 export const MAKE = Symbol("make");
-/** The engine's object, or null as long as it is not made; its own objects have none. Fields have symbols for names:
- * the engine takes three times as long for private ones. */
-export const REAL = Symbol("real");
-/** Text, bytes, or null for no body. */
-const HELD = Symbol("held");
-const USED = Symbol("used");
 
 export class Body {
-  constructor(held, real) {
-    this[HELD] = held;
-    this[USED] = false;
-    this[REAL] = real;
+  /** `held` is text, bytes, or null for no body, `used` whether somebody has read it, `real` the engine's object, or null
+   * as long as it is not made; and what requests and responses have besides. One field: each takes the engine long. */
+  #state;
+
+  constructor(state) {
+    this.#state = state;
+  }
+
+  static state(of) {
+    return of.#state;
+  }
+
+  /** Whether it is one of ours, and none of the engine's. */
+  static owns(given) {
+    return #state in given;
   }
 
   /** What the engine's functions take: its own object. */
   static its(given) {
-    return HELD in given ? Body.real(given) : given;
+    return #state in given ? Body.real(given) : given;
   }
 
   /** The engine's object of one of ours. */
   static real(of) {
-    if (of[REAL] === null) {
-      of[REAL] = of[MAKE](of[HELD]);
+    const state = of.#state;
+    if (state.real === null) {
+      state.real = of[MAKE](state);
       // What was read here is read there, too.
-      if (of[USED]) of[REAL].arrayBuffer();
+      if (state.used) state.real.arrayBuffer();
     }
-    return of[REAL];
+    return state.real;
   }
 
   /** What can be sent as it is; undefined where it is a stream, somebody has read it, or this is none of ours. */
   static whole(of) {
-    return of[REAL] === null && !of[USED] ? of[HELD] : undefined;
+    if (!(#state in of)) return undefined;
+    const { real, used, held } = of.#state;
+    return real === null && !used ? held : undefined;
   }
 
   get body() {
-    return this[REAL] === null && this[HELD] === null ? null : Body.real(this).body;
+    const { real, held } = this.#state;
+    return real === null && held === null ? null : Body.real(this).body;
   }
 
   get bodyUsed() {
-    return this[REAL] === null ? this[USED] : this[REAL].bodyUsed;
+    const { real, used } = this.#state;
+    return real === null ? used : real.bodyUsed;
   }
 
   async arrayBuffer() {
-    if (this[REAL] !== null) return this[REAL].arrayBuffer();
-    const bytes = read(this);
+    if (this.#state.real !== null) return this.#state.real.arrayBuffer();
+    const bytes = read(this.#state);
     return bytes.byteLength === bytes.buffer.byteLength ? bytes.buffer : bytes.slice().buffer;
   }
 
+  async bytes() {
+    return new Uint8Array(await this.arrayBuffer());
+  }
+
   async text() {
-    return this[REAL] === null ? decoder.decode(read(this)) : this[REAL].text();
+    return this.#state.real === null ? decoder.decode(read(this.#state)) : this.#state.real.text();
   }
 
   async json() {
-    return this[REAL] === null ? JSON.parse(decoder.decode(read(this))) : this[REAL].json();
+    return this.#state.real === null ? JSON.parse(decoder.decode(read(this.#state))) : this.#state.real.json();
   }
 
   async formData() {
-    if (this[REAL] !== null) return this[REAL].formData();
-    return parsed(read(this), this.headers.get("content-type") ?? "");
+    if (this.#state.real !== null) return this.#state.real.formData();
+    return parsed(read(this.#state), this.headers.get("content-type") ?? "");
   }
 }
 
 /** The bytes, which nobody reads again. */
-function read(of) {
-  if (of[USED]) throw new TypeError("the body is read already");
-  const held = of[HELD];
-  of[USED] = held !== null;
+function read(state) {
+  if (state.used) throw new TypeError("the body is read already");
+  const { held } = state;
+  state.used = held !== null;
   return typeof held === "string" ? encoder.encode(held) : (held ?? new Uint8Array(0));
 }
 

@@ -10,7 +10,6 @@ import { Context, bodyOf, call as answering, check, failure, lift, pairsOf, take
 import { begin, environment, header, partsOf, requestId } from "../message.js";
 
 const DONE = Promise.resolve();
-const NOTHING = new Uint8Array(0);
 
 export const app = { call };
 
@@ -21,7 +20,7 @@ function call(at, length, bodyAt, bodyLength, into, memory, realloc) {
   const request = partsOf(text(at, length));
   const body = bodyLength === 0 ? null : copied(bodyAt, bodyLength);
   try {
-    const later = takesRequest ? fetched(request, body, into) : called(request, body ?? NOTHING, into);
+    const later = takesRequest ? fetched(request, body, into) : called(request, body ?? new Uint8Array(0), into);
     return later === null ? DONE : later.catch((error) => failed(request, into, error));
   } catch (error) {
     failed(request, into, error);

@@ -7,43 +7,43 @@ const Native = globalThis.Request;
 const fetching = globalThis.fetch;
 /** Says that a request is the server's. */
 const SERVED = Symbol("served");
-/** Fields: the parts of the server's request, null for one of the app; and the object of their headers, once it is made. */
-const PARTS = Symbol("parts");
-const HEADERS = Symbol("headers");
 
 class Request extends Body {
-  constructor(input, init, body) {
-    if (input === SERVED) super(body, null);
-    else super(null, new Native(input instanceof Request ? Body.its(input) : input, init));
-    this[PARTS] = input === SERVED ? init : null;
-    this[HEADERS] = null;
+  constructor(input, init) {
+    // Of the server's are there its parts, and the object of its headers, once it is made.
+    if (input === SERVED) super(init);
+    else super({ held: null, used: false, parts: null, headers: null, real: made(input, init) });
   }
 
   get method() {
-    const parts = this[PARTS];
-    return parts === null ? Body.real(this).method : parts[METHOD];
+    const { parts, real } = Body.state(this);
+    return parts === null ? real.method : parts[METHOD];
   }
 
   get url() {
-    const parts = this[PARTS];
-    return parts === null ? Body.real(this).url : parts[ADDRESS];
+    const { parts, real } = Body.state(this);
+    return parts === null ? real.url : parts[ADDRESS];
   }
 
   get headers() {
-    const parts = this[PARTS];
-    return parts === null ? Body.real(this).headers : (this[HEADERS] ??= new Headers(headers(parts)));
+    const state = Body.state(this);
+    return state.parts === null ? state.real.headers : (state.headers ??= new Headers(headers(state.parts)));
   }
 
-  [MAKE](body) {
+  [MAKE]({ held }) {
     const { url, method, headers } = this;
-    return new Native(url, { method, headers, body: body ?? undefined });
+    return new Native(url, { method, headers, body: held ?? undefined });
   }
+}
+
+function made(input, init) {
+  return new Native(input instanceof Request ? Body.its(input) : input, init);
 }
 
 /** The server's request of its parts and a body. */
 export function served(parts, body) {
   const isBodiless = body === null || parts[METHOD] === "GET" || parts[METHOD] === "HEAD";
-  return new Request(SERVED, parts, isBodiless ? null : body);
+  return new Request(SERVED, { held: isBodiless ? null : body, used: false, parts, headers: null, real: null });
 }
 
 replace("Request", Request);

@@ -1,6 +1,6 @@
 // Response: of what most apps answer with, the engine's own object is never made.
 
-import { Body, MAKE, REAL, replace } from "./body.js";
+import { Body, MAKE, replace } from "./body.js";
 import { begin, header } from "../message.js";
 
 const Native = globalThis.Response;
@@ -16,48 +16,47 @@ const values = new Set();
 const FEW = 200;
 const LONGEST = 100;
 
-/** Fields: the status; the text of the headers, or null once there is an object for them. */
-const STATUS = Symbol("status");
-const TEXT = Symbol("text");
-const HEADERS = Symbol("headers");
-
 /** The text of a response, up to its body. */
 export function head(of) {
-  return begin(of.status, false) + (of[TEXT] ?? listed(of.headers).map(([name, value]) => header(name, value)).join(""));
+  const { text, status } = Body.owns(of) ? Body.state(of) : of;
+  if (typeof text === "string") return begin(status, false) + text;
+  return begin(of.status, false) + listed(of.headers).map(([name, value]) => header(name, value)).join("");
 }
 
 class Response extends Body {
   constructor(body = null, init) {
     const text = typeof body === "string" || isHeld(body) ? plain(body, init) : null;
-    if (text === null) super(null, new Native(body, init));
-    else super(typeof body === "string" || body === null ? body : copy(body), null);
-    this[STATUS] = init?.status ?? 200;
-    this[TEXT] = text;
-    this[HEADERS] = null;
+    if (text === null) {
+      super({ held: null, used: false, status: 0, text, headers: null, real: new Native(body, init) });
+    } else {
+      const held = typeof body === "string" || body === null ? body : copy(body);
+      // The text of the headers, until there is an object for them.
+      super({ held, used: false, status: init?.status ?? 200, text, headers: null, real: null });
+    }
   }
 
   static json(value, init) {
     const text = JSON.stringify(value);
+    if (text === undefined) throw new TypeError("there is no JSON of that");
     if (init === undefined) return new Response(text, { headers: { "content-type": "application/json" } });
-    const headers = new Headers(init.headers);
+    const { status, statusText, headers: given } = init ?? {};
+    const headers = new Headers(given);
     if (!headers.has("content-type")) headers.set("content-type", "application/json");
-    return new Response(text, { ...init, headers });
+    return new Response(text, { status, statusText, headers });
   }
 
   static redirect(...all) {
     return Native.redirect(...all);
   }
 
-  static error() {
-    return Native.error();
-  }
-
   get status() {
-    return this[REAL] === null ? this[STATUS] : this[REAL].status;
+    const { real, status } = Body.state(this);
+    return real === null ? status : real.status;
   }
 
   get statusText() {
-    return this[REAL] === null ? "" : this[REAL].statusText;
+    const { real } = Body.state(this);
+    return real === null ? "" : real.statusText;
   }
 
   get ok() {
@@ -65,18 +64,18 @@ class Response extends Body {
   }
 
   get headers() {
-    const text = this[TEXT];
-    if (text !== null) {
-      const part = text.split("\0");
-      const headers = (this[HEADERS] = new Headers());
-      for (let at = 1; at < part.length; at += 2) headers.append(part[at], part[at + 1]);
-      this[TEXT] = null;
+    const state = Body.state(this);
+    if (state.text !== null) {
+      const part = state.text.split("\0");
+      state.headers = new Headers();
+      for (let at = 1; at < part.length; at += 2) state.headers.append(part[at], part[at + 1]);
+      state.text = null;
     }
-    return this[HEADERS] ?? Body.real(this).headers;
+    return state.headers ?? Body.real(this).headers;
   }
 
-  [MAKE](body) {
-    return new Native(body, { status: this[STATUS], headers: this.headers });
+  [MAKE]({ held, status }) {
+    return new Native(held, { status, headers: this.headers });
   }
 }
 

@@ -383,7 +383,7 @@ mod tests {
             panic!("there are problems");
         };
         assert_eq!(problems.len(), 3, "{problems:?}");
-        assert!(problems[2].contains("c.wasm and by d.wasm"), "{problems:?}");
+        assert!(problems[2].contains("c.wasm and by --app d.wasm"), "{problems:?}");
     }
 
     #[test]

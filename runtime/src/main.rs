@@ -10,8 +10,9 @@ use myweb_run::build::{build, stop_children};
 use myweb_run::cli::Invocation;
 use myweb_run::config::json_schema;
 use myweb_run::{Compilation, Control, Handover, Logs, MyWeb, REFUSED, Source, Stop, this_program};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::spawn_blocking;
+use tokio::sync::oneshot;
 
 /// Gives memory back once it is not used for a while, from wherever in the heap;
 /// the system's keeps what many connections at the same time have taken
@@ -61,9 +62,15 @@ fn serve(source: Source) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut stop = pin!(stop_signals().context("cannot listen for signals")?);
         // Apps are built and compiled, which takes its time.
-        let load = spawn_blocking(move || MyWeb::build_with_logs(source, logs, compiler()));
+        let (tell, loaded) = oneshot::channel();
+        let runtime = Handle::current();
+        std::thread::spawn(move || {
+            let _entered = runtime.enter();
+            // Nobody waits for it any more once the server is stopped.
+            let _ = tell.send(MyWeb::build_with_logs(source, logs, compiler()));
+        });
         let server = tokio::select! {
-            loaded = load => loaded.context("the load failed")??,
+            loaded = loaded => loaded.context("the load failed")??,
             () = &mut stop => {
                 stop_children();
                 return Ok(());
@@ -188,7 +195,7 @@ fn handed_over(handover: Handover) -> std::io::Result<impl Future<Output = ()>> 
 fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let (first, stop) = tokio::sync::oneshot::channel::<()>();
+    let (first, stop) = oneshot::channel::<()>();
     let mut next = async move || {
         tokio::select! {
             _ = interrupt.recv() => {}

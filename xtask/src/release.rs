@@ -14,7 +14,8 @@ pub(crate) const SHIPPED: &str = "target/dist/myweb-run";
 
 /// Builds it. What did not change is neither built nor put under load again.
 pub(crate) fn all() -> Result<()> {
-    build::guests()?;
+    // First what cargo builds, which the benches would build after it.
+    build::all()?;
     let tool = profdata()?;
     let folder = root()?.join("target/pgo");
     let (counts, profile) = (folder.join("counts"), folder.join("profile"));

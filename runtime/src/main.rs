@@ -64,13 +64,17 @@ fn serve(source: Source) -> anyhow::Result<()> {
         // Apps are built and compiled, which takes its time.
         let (tell, loaded) = oneshot::channel();
         let runtime = Handle::current();
-        std::thread::spawn(move || {
+        let loader = std::thread::spawn(move || {
             let _entered = runtime.enter();
             // Nobody waits for it any more once the server is stopped.
             let _ = tell.send(MyWeb::build_with_logs(source, logs, compiler()));
         });
         let server = tokio::select! {
-            loaded = loaded => loaded.context("the load failed")??,
+            // A thread that has said its last word is gone before the first request is served.
+            loaded = loaded => {
+                let _ = loader.join();
+                loaded.context("the load failed")??
+            }
             () = &mut stop => {
                 stop_children();
                 return Ok(());

@@ -40,8 +40,7 @@ impl Transport {
     pub(crate) fn to_tls(&self, request: &Request) -> Option<Response> {
         let port = self.redirect.filter(|_| !request.secure && !request.host.is_empty())?;
         let port = if port == HTTPS { String::new() } else { format!(":{port}") };
-        let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
-        let location = format!("https://{}{port}{target}", request.host);
+        let location = format!("https://{}{port}{}", request.host, request.target());
         Some(answer(location, StatusCode::PERMANENT_REDIRECT))
     }
 

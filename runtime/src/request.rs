@@ -15,6 +15,7 @@ use http::uri::Scheme;
 use http::{Method, Uri, Version};
 use percent_encoding::percent_decode_str;
 
+use crate::config::origins::port_of;
 use crate::error::Refusal;
 use crate::limits::Limits;
 use crate::observe::Spent;
@@ -138,6 +139,16 @@ impl Request {
         Ok(())
     }
 
+    /// Path and query, as they were sent.
+    pub(crate) fn target(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |target| target.as_str())
+    }
+
+    /// The port, unless the scheme says it.
+    pub(crate) fn written_port(&self) -> Option<u16> {
+        (self.port != port_of(self.secure)).then_some(self.port)
+    }
+
     pub(crate) fn scheme(&self) -> &'static str {
         if self.secure { "https" } else { "http" }
     }
@@ -176,8 +187,7 @@ fn understand(
     if head.headers.len() > header_count {
         return Err(Refusal::TooManyHeaders(header_count));
     }
-    let default = if secure { 443 } else { 80 };
-    let host = host_and_port(&head.uri, &head.headers, head.version, default)?;
+    let host = host_and_port(&head.uri, &head.headers, head.version, port_of(secure))?;
     join_cookies(&mut head.headers);
     Ok((host, decode_path(head.uri.path())?))
 }

@@ -139,7 +139,7 @@ impl Instance {
             script_name: found.script_name(&request.path),
             path_info: found.path_info(&request.path),
             query_string: request.uri.query().unwrap_or_default(),
-            uri: request.uri.path_and_query().map_or("/", |uri| uri.as_str()),
+            uri: request.target(),
             protocol: request.protocol(),
             remote_addr: &remote_addr,
             request_id: &request.id,

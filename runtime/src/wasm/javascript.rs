@@ -9,11 +9,10 @@ use crate::router::Found;
 
 /// The text of a request.
 pub(super) fn request(request: &Request, found: &Found) -> String {
-    let uri = request.uri.path_and_query().map_or("/", |uri| uri.as_str());
-    let (scheme, host) = (request.scheme(), request.host.as_str());
+    let (scheme, host, uri) = (request.scheme(), request.host.as_str(), request.target());
     let mut text = Text::new();
     text.0.push_str(request.method.as_str());
-    text.add_text(&url(scheme, host, request.port, uri));
+    text.add_text(&url(scheme, host, request.written_port(), uri));
     text.add_text(scheme);
     text.add_text(host);
     text.add_shown(request.port);
@@ -34,16 +33,13 @@ pub(super) fn request(request: &Request, found: &Found) -> String {
 }
 
 /// The whole URL, as a parser writes it; put together where it takes it for none.
-fn url(scheme: &str, host: &str, port: u16, uri: &str) -> String {
+fn url(scheme: &str, host: &str, port: Option<u16>, uri: &str) -> String {
     let host = if host.is_empty() { "localhost" } else { host };
-    let authority = match (scheme, port) {
-        ("http", 80) | ("https", 443) => host.to_owned(),
-        _ => format!("{host}:{port}"),
-    };
+    let port = port.map_or_else(String::new, |port| format!(":{port}"));
     // SECURITY: a parser takes a backslash of the path for a slash: the app would be
     // told another path than the one that was routed.
     let (path, query) = uri.find('?').map_or((uri, ""), |at| uri.split_at(at));
-    let url = format!("{scheme}://{authority}{}{query}", path.replace('\\', "%5C"));
+    let url = format!("{scheme}://{host}{port}{}{query}", path.replace('\\', "%5C"));
     Url::parse(&url).map_or(url, String::from)
 }
 
@@ -54,17 +50,16 @@ mod tests {
     #[test]
     fn a_url_has_the_path_that_is_routed() {
         for (host, port, uri, expected) in [
-            ("a.example", 80, "/", "http://a.example/"),
-            ("a.example", 8080, "/b?c#d", "http://a.example:8080/b?c#d"),
-            ("", 80, "/b", "http://localhost/b"),
-            ("[::1]", 1, "/b", "http://[::1]:1/b"),
-            ("a.example", 80, "/x\\..\\y?\\..", "http://a.example/x%5C..%5Cy?\\.."),
-            ("a.example", 80, "/\u{e9}", "http://a.example/%C3%A9"),
+            ("a.example", None, "/", "http://a.example/"),
+            ("a.example", Some(8080), "/b?c#d", "http://a.example:8080/b?c#d"),
+            ("", None, "/b", "http://localhost/b"),
+            ("[::1]", Some(1), "/b", "http://[::1]:1/b"),
+            ("a.example", None, "/x\\..\\y?\\..", "http://a.example/x%5C..%5Cy?\\.."),
+            ("a.example", None, "/\u{e9}", "http://a.example/%C3%A9"),
             // No parser takes it: its last label is a number.
-            ("foo.1", 80, "/b", "http://foo.1/b"),
+            ("foo.1", None, "/b", "http://foo.1/b"),
         ] {
             assert_eq!(url("http", host, port, uri), expected);
         }
-        assert_eq!(url("https", "a", 443, "/"), "https://a/");
     }
 }

@@ -14,7 +14,6 @@ use crate::router::Found;
 
 /// The text `environ` for a request with a body of so many bytes.
 pub(super) fn environ(request: &Request, body: usize, found: &Found) -> String {
-    let uri = request.uri.path_and_query().map_or("/", |uri| uri.as_str());
     let length = (body > 0 || request.headers.contains_key(header::CONTENT_LENGTH)).then_some(body);
     let host = is_host_lacking(request);
     let mut text = Text::new();
@@ -29,7 +28,7 @@ pub(super) fn environ(request: &Request, body: usize, found: &Found) -> String {
         path => text.add(path.as_bytes()),
     }
     text.add(request.uri.query().unwrap_or_default().as_bytes());
-    text.add(uri.as_bytes());
+    text.add(request.target().as_bytes());
     text.add_shown(request.remote.ip());
     text.add(request.id.as_bytes());
     text.add_params(found);
@@ -39,8 +38,8 @@ pub(super) fn environ(request: &Request, body: usize, found: &Found) -> String {
     }
     if host {
         text.add(request.host.as_bytes());
-        if request.port != if request.secure { 443 } else { 80 } {
-            let _ = write!(text.0, ":{}", request.port);
+        if let Some(port) = request.written_port() {
+            let _ = write!(text.0, ":{port}");
         }
     }
     text.0

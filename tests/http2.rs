@@ -233,6 +233,8 @@ fn curl_is_answered_over_http2() {
     let body = ["--data-binary", "x", "--http2-prior-knowledge", &url];
     let printed = curl(&[&cookies[..], &body].concat());
     assert!(printed.contains("HTTP/2.0") && printed.contains("a=1; b=2"), "{printed}");
+    // `:authority` is a header to apps, which look for their host there.
+    assert!(printed.contains(&format!("[\"host\",\"{}\"]", server.address)), "{printed}");
     let head = curl(&["--head", "--http2-prior-knowledge", &url]);
     assert!(head.starts_with("HTTP/2 200") && head.contains("content-length: "), "{head}");
 }

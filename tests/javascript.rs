@@ -95,7 +95,7 @@ fn survives_faults(server: &Server) {
 fn instances_are_reused_and_fresh_ones_differ_in_their_random_numbers() {
     for engine in ENGINES {
         let Some(path) = built("javascript", engine) else { return };
-        let server = served("javascript", engine).expect("it is built");
+        let server = Server::start(&["--app", &path, "--max-concurrency", "1"]);
         let count = || server.get("/count").text().parse::<u32>().expect("a number");
         assert!(count() < count());
         let fresh = Server::start(&["--app", &path, "--reuse", "1"]);
@@ -154,11 +154,22 @@ fn is_as_in_browsers(server: &Server) {
 
 #[test]
 fn a_request_that_is_kept_is_the_same_after_its_answer() {
-    in_each("fetch").for_each(|server| {
+    for engine in ENGINES {
+        let Some(path) = built("fetch", engine) else { return };
+        let server = Server::start(&["--app", &path, "--max-concurrency", "1"]);
         let mut client = server.connect();
         assert_eq!(client.get("/before?1").text(), "first");
         assert_eq!(client.get("/before?2").text(), "GET /before?1, kept");
-    });
+    }
+}
+
+#[test]
+fn an_app_has_the_variables_that_it_was_granted() {
+    for engine in ENGINES {
+        let Some(path) = built("fetch", engine) else { return };
+        let server = Server::start(&["--app", &path, "--debug"]);
+        assert_eq!(read(&server.get("/env")), json!({ "MYWEB_DEBUG": "1" }), "{engine}");
+    }
 }
 
 #[test]

@@ -40,11 +40,20 @@ fn a_trusted_proxy_names_the_client_and_its_scheme() {
     for (trusted, name, scheme) in
         [("127.0.0.0/8", "192.0.2.7", "https"), ("10.0.0.0/8", "127.0.0.1", "http")]
     {
-        let (_folder, server) = server(&format!("trusted-proxies = [{trusted:?}]"));
-        let headers = "Forwarded: for=203.0.113.1, for=192.0.2.7;proto=https\r\n";
-        let answer = server.request("GET", "/", headers, b"");
-        assert!(says(&answer, "REMOTE_ADDR", name), "{}", answer.text());
-        assert!(says(&answer, "REQUEST_SCHEME", scheme), "{}", answer.text());
+        for (header, headers) in [
+            ("forwarded", "Forwarded: for=203.0.113.1, for=192.0.2.7;proto=https\r\n"),
+            (
+                "x-forwarded-for",
+                "Forwarded: for=203.0.113.1;proto=http\r\n\
+                 X-Forwarded-For: 203.0.113.1, 192.0.2.7\r\nX-Forwarded-Proto: https\r\n",
+            ),
+        ] {
+            let trusts = format!("trusted-proxies = [{trusted:?}]\nclient-header = {header:?}");
+            let (_folder, server) = server(&trusts);
+            let answer = server.request("GET", "/", headers, b"");
+            assert!(says(&answer, "REMOTE_ADDR", name), "{}", answer.text());
+            assert!(says(&answer, "REQUEST_SCHEME", scheme), "{}", answer.text());
+        }
     }
 }
 

@@ -283,7 +283,9 @@ fn e16_a_file_that_becomes_shorter_while_it_is_sent_breaks_the_answer_off() {
 
 #[test]
 fn a_route_says_how_its_files_are_served() {
-    let files: [(&str, &[u8]); 7] = [
+    let files: [(&str, &[u8]); 9] = [
+        ("docs/home/index.html", b"home"),
+        ("docs/none/a.txt", b"a"),
         ("site/start.html", b"start"),
         ("site/sub/a b<.txt", b"a"),
         ("site/sub/.hidden", b"a"),
@@ -307,6 +309,14 @@ fn a_route_says_how_its_files_are_served() {
         static = "spa"
         fallback = "/index.html"
         [[tenant.route]]
+        path = "/docs/*"
+        static = "docs"
+        fallback = "/home"
+        [[tenant.route]]
+        path = "/*"
+        static = "docs"
+        fallback = "/none"
+        [[tenant.route]]
         path = "/plain/*"
         static = "plain"
         compress = false
@@ -325,6 +335,10 @@ fn a_route_says_how_its_files_are_served() {
     assert_eq!((script.text(), script.header("cache-control")), ("js", Some("max-age=0")));
     let deep = server.get("/spa/users/7");
     assert_eq!((deep.status, deep.text()), (200, "spa"));
+    // A directory in place of what is not there is its index, and never an address.
+    let home = server.get("/docs//evil.example");
+    assert_eq!((home.status, home.text()), (200, "home"));
+    assert_eq!(server.get("//evil.example").status, 404);
     let missing = server.get("/site/none");
     assert_eq!((missing.status, missing.text()), (404, "<p>missing"));
     assert_eq!(missing.header("content-type"), Some("text/html; charset=utf-8"));
@@ -363,6 +377,19 @@ fn answers_of_apps_are_compressed_and_tagged_where_the_route_says_so() {
     let etag = first.header("etag").expect("a tag");
     let again = server.request("GET", "/sayhello", &format!("If-None-Match: {etag}\r\n"), b"");
     assert_eq!((again.status, again.body.len()), (304, 0));
+    // One that would have been encoded has the headers that it had then.
+    let (page, gzip) =
+        (format!("/sayhello?name={}", "x".repeat(2_000)), "Accept-Encoding: gzip\r\n");
+    let whole = server.request("GET", &page, gzip, b"");
+    let tag = whole.header("etag").expect("a tag");
+    assert_eq!(whole.header("content-encoding"), Some("gzip"), "{tag}");
+    let asked = format!("{gzip}If-None-Match: {tag}\r\n");
+    let again = server.request("GET", &page, &asked, b"");
+    let tag_and_vary = |answer: &Answer| {
+        let header = |name| answer.header(name).map(str::to_owned);
+        (header("etag"), header("vary"))
+    };
+    assert_eq!((again.status, tag_and_vary(&again)), (304, tag_and_vary(&whole)));
     let head = server.request("HEAD", "/sayhello", "", b"");
     assert_eq!((head.header("etag"), head.header("content-length")), (Some(etag), Some("14")));
 }

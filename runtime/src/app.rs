@@ -7,7 +7,7 @@ mod started;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use tokio_rustls::TlsAcceptor;
@@ -85,6 +85,8 @@ pub(crate) struct Shared {
     common: Common,
     pub(crate) site: ArcSwap<Site>,
     ids: RequestIds,
+    /// One reload at a time: what was read first is not stored last.
+    reloads: Mutex<()>,
 }
 
 impl MyWeb {
@@ -192,6 +194,7 @@ impl MyWeb {
             common,
             site,
             ids,
+            reloads: Mutex::new(()),
         });
         Ok(MyWeb { shared, listen: plan.listen })
     }
@@ -286,6 +289,7 @@ impl Shared {
     /// # Errors
     /// As [`MyWeb::build`]; the site that was there goes on.
     pub(crate) fn reload(&self) -> Result<Vec<String>, StartError> {
+        let _alone = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = self.source.plan()?;
         let changed = self.started.differences(&plan);
         if !changed.is_empty() {

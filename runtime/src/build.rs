@@ -4,6 +4,7 @@
 mod command;
 mod digest;
 mod engine;
+mod inputs;
 mod javascript;
 mod lock;
 mod marks;
@@ -124,22 +125,26 @@ impl Recipe {
         }
         let files = stage::list(&self.folder, &place.root).map_err(|why| self.wrong(&why))?;
         let built = place.root.join("components").join(format!("{}.wasm", self.key(&files)?));
-        if built.is_file() {
+        let is_there = || built.is_file() && inputs::are_same(&built, &self.folder);
+        if is_there() {
             return Ok(built);
         }
         place.lock()?;
         // Another process may have built it meanwhile.
-        if built.is_file() {
+        if is_there() {
             return Ok(built);
         }
         let work = place.work()?;
-        let made = match self.kind {
-            Kind::Wsgi | Kind::Asgi => python::build(self, &files, &place, &work.path)?,
+        let (made, others) = match self.kind {
+            Kind::Wsgi | Kind::Asgi => {
+                (python::build(self, &files, &place, &work.path)?, Vec::new())
+            }
             Kind::JavaScript(engine) => {
                 javascript::build(self, engine, &files, &place, &work.path)?
             }
         };
         let bytes = fs::read(&made).map_err(|error| wrong(&made, &error))?;
+        inputs::keep(&built, &self.folder, &others)?;
         write_whole(&built, &marks::marked(bytes, self.kind))?;
         Ok(built)
     }
@@ -153,6 +158,7 @@ impl Recipe {
             Kind::JavaScript(engine) => (engine.tools(), engine.adapter(), &engine::WIT[..]),
         };
         add(env!("CARGO_PKG_VERSION").as_bytes());
+        add(self.flag().as_bytes());
         add(format!("{self}").as_bytes());
         of_tools.iter().for_each(|tool| add(tool.as_bytes()));
         self.warm.iter().for_each(|path| add(path.as_bytes()));
@@ -281,6 +287,16 @@ fn wrong(path: &Path, error: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_app_of_wsgi_is_another_component_than_one_of_asgi() {
+        let key = |kind| {
+            let recipe = Recipe::python(kind, "app:app", Vec::new()).ok()?;
+            recipe.key(&[]).ok()
+        };
+        assert!(key(Kind::Wsgi).is_some());
+        assert_ne!(key(Kind::Wsgi), key(Kind::Asgi));
+    }
 
     #[test]
     fn an_app_is_named_by_folder_module_and_name() {

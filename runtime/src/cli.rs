@@ -132,7 +132,7 @@ struct Serve {
     /// certificate that the server makes for itself, for development.
     #[arg(long, value_name = "CERT,KEY|self-signed", env = "MYWEB_TLS", value_parser = tls)]
     tls: Option<TlsSource>,
-    /// Let an instance serve N requests, one after the other. 1 is a fresh
+    /// Let an instance serve up to N requests, one after the other. 1 is a fresh
     /// instance for every request, the default, but for apps in Python and
     /// JavaScript (10000); more is faster, and isolates requests of the same app
     /// less.

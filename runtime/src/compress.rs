@@ -7,7 +7,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::body::Body;
 use crate::request::Request;
-use crate::respond::Response;
+use crate::respond::{Response, has_no_body};
 pub(crate) use accept::{Accepted, Coding};
 pub(crate) use encoder::{Encoded, Encoders, whole};
 
@@ -16,16 +16,18 @@ pub(crate) const LEAST: u64 = 1_024;
 
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
-/// Encodes an app's answer if its type gains by it, the client takes it, and the
-/// app did not do it or forbid it.
+/// Encodes an app's answer that gains by it ([`may_encode`]) if the client takes it. One
+/// without a body, as the client has it already, has the headers that it had with it
+/// (RFC 9110 section 15.4.5).
 pub(crate) fn answer(mut response: Response, request: &Request, encoders: &Encoders) -> Response {
-    if !may_encode(&response) {
-        return response;
-    }
     add_vary(response.headers_mut());
     let Some(coding) = Accepted::of(&request.headers).best(Coding::is_made_here) else {
         return response;
     };
+    if has_no_body(response.status()) {
+        weaken_etag(response.headers_mut());
+        return response;
+    }
     let body = std::mem::replace(response.body_mut(), Body::empty());
     match encoders.encode(body, coding) {
         Ok(body) => {
@@ -38,16 +40,19 @@ pub(crate) fn answer(mut response: Response, request: &Request, encoders: &Encod
     response
 }
 
-fn may_encode(response: &Response) -> bool {
+/// Whether the type of an answer gains by it, and its app did not do it or forbid it.
+pub(crate) fn may_encode(response: &Response) -> bool {
+    if response.body().length().is_none_or(|length| length < LEAST) {
+        return false;
+    }
     let headers = response.headers();
     let transform = headers.get_all(header::CACHE_CONTROL).iter().all(|value| {
         !value.as_bytes().to_ascii_lowercase().windows(12).any(|word| word == b"no-transform")
     });
-    let large = response.body().length().is_some_and(|length| length >= LEAST);
     let mut done = [header::CONTENT_ENCODING, header::CONTENT_RANGE].into_iter();
     let done = done.any(|header| headers.contains_key(header));
     let typed = headers.get(header::CONTENT_TYPE).is_some_and(is_compressible);
-    large && typed && transform && !done
+    typed && transform && !done
 }
 
 /// What the headers say of a body in a coding.

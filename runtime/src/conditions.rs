@@ -66,7 +66,7 @@ impl Validators {
         if !wanted {
             return Outcome::Failed;
         }
-        let reads = *method == Method::GET || *method == Method::HEAD;
+        let reads = reads(method);
         if has(headers, header::IF_NONE_MATCH) {
             return match self.is_in(headers, header::IF_NONE_MATCH, weak) {
                 false => Outcome::Proceed,
@@ -141,6 +141,11 @@ fn tags(list: &[u8]) -> impl Iterator<Item = &[u8]> {
         *byte == b',' && !quoted
     });
     parts.map(<[u8]>::trim_ascii).filter(|tag| !tag.is_empty())
+}
+
+/// Whether a method asks for what is there.
+pub(crate) fn reads(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod ranges;
 mod reserve;
 mod root;
 
+use std::io;
 use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderValue};
@@ -24,7 +25,7 @@ use crate::redirect;
 use crate::request::Request;
 use crate::respond::{Response, has_no_body};
 pub(crate) use cache::FileCache;
-use cache::Sibling;
+use cache::{Known, Sibling};
 pub(crate) use entry::{Entry, FileReader};
 pub(crate) use policy::content_type;
 use ranges::Selected;
@@ -59,35 +60,51 @@ impl Files {
     ) -> Result<Option<Response>, Refusal> {
         let answer = self.answer_for(path, request)?;
         match (&self.fallback, answer) {
-            (Some(fallback), None) => self.answer_for(fallback, request),
+            (Some(fallback), None) => self.answer_in_place(fallback, request),
             (_, answer) => Ok(answer),
         }
     }
 
+    /// The answer in place of what is not there: a file, or that of a directory.
+    fn answer_in_place(&self, path: &str, request: &Request) -> Result<Option<Response>, Refusal> {
+        let found = match self.find(path)? {
+            Some(Found::Unslashed { .. }) => self.find(&format!("{path}/"))?,
+            found => found,
+        };
+        Ok(match found {
+            Some(Found::File(known)) => Some(self.file(&known, request)),
+            _ => None,
+        })
+    }
+
+    fn find(&self, path: &str) -> Result<Option<Found>, Refusal> {
+        self.root.find(path).map_err(|error| unreadable(path, error))
+    }
+
+    fn file(&self, known: &Known, request: &Request) -> Response {
+        let siblings = self.root.siblings(known);
+        let headers = HeaderMap::with_capacity(HEADERS);
+        let encoders = self.encoders.as_ref();
+        send(&known.entry, &siblings, encoders, StatusCode::OK, headers, request)
+    }
+
     fn answer_for(&self, path: &str, request: &Request) -> Result<Option<Response>, Refusal> {
-        let unreadable = |error| Refusal::Unreadable { path: escape(path.as_bytes()), error };
-        Ok(match self.root.find(path).map_err(unreadable)? {
-            Some(Found::File(known)) => {
-                let siblings = self.root.siblings(&known);
-                let headers = HeaderMap::with_capacity(HEADERS);
-                Some(send(
-                    &known.entry,
-                    siblings,
-                    self.encoders.as_ref(),
-                    StatusCode::OK,
-                    headers,
-                    request,
-                ))
-            }
+        Ok(match self.find(path)? {
+            Some(Found::File(known)) => Some(self.file(&known, request)),
             Some(Found::Unslashed { index }) if index || self.listing => {
                 Some(redirect::with_slash(request))
             }
             Some(Found::Directory(dir)) if self.listing => {
-                Some(listing::page(&dir, &request.path).map_err(unreadable)?)
+                let page = listing::page(&dir, &request.path);
+                Some(page.map_err(|error| unreadable(path, error))?)
             }
             Some(Found::Directory(_) | Found::Unslashed { .. }) | None => None,
         })
     }
+}
+
+fn unreadable(path: &str, error: io::Error) -> Refusal {
+    Refusal::Unreadable { path: escape(path.as_bytes()), error }
 }
 
 /// The answer with a guest's status and headers. Validators and lengths are the

@@ -7,6 +7,7 @@ use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::compress::{self, Encoders};
+use crate::conditions::reads;
 use crate::error::Refusal;
 use crate::files::Files;
 use crate::limits::Limits;
@@ -84,13 +85,11 @@ impl Route {
         // once for many answers (docs/architecture.md).
         tokio::task::yield_now().await;
         let mut answer = answer?;
+        let encoders = self.encoders.as_ref().filter(|_| compress::may_encode(&answer));
         if self.etag {
             answer = respond::with_etag(answer, request, tenant).await;
         }
-        let small = answer.body().length().is_some_and(|length| length < compress::LEAST);
-        let Some(encoders) = self.encoders.as_ref().filter(|_| !small) else {
-            return Ok(answer);
-        };
+        let Some(encoders) = encoders else { return Ok(answer) };
         let began = Instant::now();
         let answer = compress::answer(answer, request, encoders);
         tenant.charge(&request.spent, began.elapsed());
@@ -138,8 +137,3 @@ pub(crate) fn add_cache_control(answer: &mut Response, value: &HeaderValue) {
 
 /// What can be done with static files.
 const OF_FILES: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
-
-/// Whether a method asks for what is there.
-pub(crate) fn reads(method: &Method) -> bool {
-    *method == Method::GET || *method == Method::HEAD
-}

@@ -32,8 +32,11 @@ fn main() -> ExitCode {
         Invocation::Compile(compilation) => return compile(&compilation),
         Invocation::Build { recipe, state, output } => {
             // Its progress, and what it warns of.
-            tracing_subscriber::fmt().without_time().with_target(false).with_writer(stderr).init();
-            build(&recipe, state.as_deref(), &output).map_err(anyhow::Error::msg)
+            let ansi = stderr().is_terminal();
+            let log = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(ansi);
+            log.with_writer(stderr).init();
+            let built = build(&recipe, state.as_deref(), &output);
+            built.map(|()| say(&format!("built {}", output.display()))).map_err(anyhow::Error::msg)
         }
     };
     match result {

@@ -188,6 +188,7 @@ fn understand(
         return Err(Refusal::TooManyHeaders(header_count));
     }
     let host = host_and_port(&head.uri, &head.headers, head.version, port_of(secure))?;
+    name_host(&head.uri, &mut head.headers);
     join_cookies(&mut head.headers);
     Ok((host, decode_path(head.uri.path())?))
 }
@@ -211,6 +212,14 @@ fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
         return Err(Refusal::BadRequest("the target is not a path"));
     }
     Ok(())
+}
+
+/// HTTP/2 clients name the host in `:authority` alone; handlers find it in a header
+/// (RFC 9113 section 8.3.1).
+fn name_host(uri: &Uri, headers: &mut HeaderMap) {
+    let authority = uri.authority().filter(|_| !headers.contains_key(header::HOST));
+    let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    headers.extend(host.map(|host| (header::HOST, host)));
 }
 
 /// HTTP/2 clients may send each cookie in a header of its own; handlers are

@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 use sha2::{Digest, Sha256};
 
 use crate::body::{Body, Observed};
-use crate::conditions::{Outcome, Validators};
+use crate::conditions::{Outcome, Validators, reads};
 use crate::error::{GuestError, Refusal};
 use crate::observe::Visit;
 use crate::request::Request;
@@ -122,8 +122,7 @@ pub(crate) async fn with_etag(
     request: &Request,
     tenant: &Tenant,
 ) -> Response {
-    let reads = request.method == Method::GET || request.method == Method::HEAD;
-    if response.status() != StatusCode::OK || !reads {
+    if response.status() != StatusCode::OK || !reads(&request.method) {
         return response;
     }
     let untagged = match response.body() {

@@ -172,7 +172,13 @@ fn answering<'a, T>(
         if head || methods.contains(method) {
             return Some(route);
         }
-        allow.extend(methods.iter().filter(|m| !allow.contains(m)).cloned().collect::<Vec<_>>());
+        // Who answers GET answers HEAD.
+        let head = methods.contains(&Method::GET).then_some(&Method::HEAD);
+        for method in methods.iter().chain(head) {
+            if !allow.contains(method) {
+                allow.push(method.clone());
+            }
+        }
     }
     None
 }
@@ -256,7 +262,7 @@ mod tests {
         let find = |method| router.find("/a", &method).map(|(target, _)| *target);
         assert_eq!(find(Method::HEAD), Ok("get"));
         assert_eq!(find(Method::PUT), Ok("put"));
-        let allow = vec![Method::GET, Method::PUT];
+        let allow = vec![Method::GET, Method::HEAD, Method::PUT];
         assert_eq!(find(Method::POST), Err(Miss::Method { allow }));
     }
 }

@@ -136,8 +136,9 @@ fn e6_connections_that_come_and_go_and_break_off_leave_nothing() {
     });
     assert!(answered > 100, "the victim was served {answered} times");
     wait_for(|| descriptors(&server) <= before);
-    let after = std::fs::read_dir(format!("/proc/{}/task", server.pid())).expect("Linux").count();
-    assert_eq!(after, threads);
+    let tasks =
+        || std::fs::read_dir(format!("/proc/{}/task", server.pid())).expect("Linux").count();
+    wait_for(|| tasks() <= threads);
 }
 
 /// A folder with files that changed long ago, so that they may be kept in memory.
@@ -170,7 +171,7 @@ fn d8_more_connections_than_descriptors_are_no_load_and_no_harm() {
     wait_for(|| descriptors(&server) > 144);
     let (used, began) = (cpu(&server), Instant::now());
     pass(Duration::from_secs(1));
-    let share = (cpu(&server) - used).as_secs_f64() / began.elapsed().as_secs_f64();
+    let share = cpu(&server).saturating_sub(used).as_secs_f64() / began.elapsed().as_secs_f64();
     assert!(share < 0.2, "{share} of a core");
     for path in ["/known.txt", "/new.txt", "/app/sayhello"] {
         assert_eq!(client.get(path).status, 200, "{path}");
@@ -209,7 +210,7 @@ fn d8_without_descriptors_running_requests_and_files_go_on() {
         assert_eq!(client.get("/app/sayhello").status, 200);
         pass(Duration::from_millis(50));
     }
-    let share = (cpu(&server) - used).as_secs_f64() / began.elapsed().as_secs_f64();
+    let share = cpu(&server).saturating_sub(used).as_secs_f64() / began.elapsed().as_secs_f64();
     assert!(share < 0.2, "{share} of a core");
     limit_descriptors(&server, 1_000);
     let began = Instant::now();

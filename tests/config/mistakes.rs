@@ -230,6 +230,7 @@ fn hosts_and_listeners_that_are_none_are_told() {
         (top("listen = [\"a:80\", \"a:80\"]"), "listen[1] = \"a:80\": it is there twice"),
         (top("listen = [\"https://a:80\"]"), "no tenant has a certificate; add tls"),
         (top("trusted-proxies = [\"10.0.0.0/33\"]"), "write an address or a network"),
+        (top("client-header = \"X-Real-IP\""), "write x-forwarded-for or forwarded"),
     ]);
 }
 

@@ -35,12 +35,12 @@ fn e2_a_head_without_its_end_is_not_waited_for() {
     ] {
         // Also while another stream runs.
         for running in [false, true] {
+            let began = Instant::now();
             let mut client = Frames::connect(&server);
             if running {
                 client.frame(HEADERS, END_HEADERS, 1, &post("/sayhello"));
             }
             let part = if running && part.len() > 8 { retitled(&part, 3) } else { part.clone() };
-            let began = Instant::now();
             client.send(&part);
             while client.next().is_some() {}
             let took = began.elapsed();
@@ -175,11 +175,23 @@ fn a_client_that_takes_a_large_answer_slowly_gets_all_of_it() {
 #[test]
 fn e5_an_idle_connection_is_told_to_go() {
     let server = Server::start(&["--app", &guest("hello"), "--max-idle-time", "500ms"]);
+    let began = Instant::now();
     let mut client = Frames::connect(&server);
     client.get(1, "/sayhello");
-    let began = Instant::now();
     assert_eq!(client.goaway(), Some(0));
     assert!(began.elapsed() > millis(400), "{:?}", began.elapsed());
+}
+
+#[test]
+fn e5_a_client_that_was_idle_for_longer_than_it_has_to_go_is_told_too() {
+    let times = ["--max-idle-time", "400ms", "--max-header-time", "100ms"];
+    let server = Server::start(&[&["--app", &guest("hello")], &times[..]].concat());
+    // Which of two things is looked at first was by chance.
+    for _ in 0..5 {
+        let mut client = Frames::connect(&server);
+        client.get(1, "/sayhello");
+        assert_eq!(client.goaway(), Some(0));
+    }
 }
 
 #[test]

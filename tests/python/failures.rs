@@ -30,6 +30,10 @@ fn what_is_wrong_with_an_app_is_told_with_its_file_and_line() {
     }
     let said = refused("app = 3\n", "app:app");
     assert!(said.contains("'app' is not callable, it is of type int; name the"), "{said}");
+    let said = refused("async def app(scope, receive, send): pass\n", "app:app");
+    assert!(said.contains("'app' is an application of ASGI; build it with --asgi"), "{said}");
+    let said = refused("def app(): pass\n", "app:app");
+    assert!(said.contains("'app' makes an application; call it in the module"), "{said}");
     let said = refused("def other(): pass\n", "app:app");
     assert!(said.contains("has no 'app'; it has other"), "{said}");
     let said = refused("", "nothing:app");

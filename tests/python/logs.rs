@@ -17,6 +17,11 @@ fn what_went_wrong_is_in_the_log_and_not_in_the_answer() {
     server.wait_for_log("guest: closed");
     assert_eq!(server.get("/closed").text(), "closing\n");
     server.wait_for_log("guest: closed");
+    for (way, told) in [("fails_to_close", "ZeroDivisionError"), ("breaks_its_output", "is lost")] {
+        let answer = server.get(&format!("/{way}"));
+        assert_eq!((answer.status, answer.text()), (200, "closing\n"), "{way}");
+        server.wait_for_log(told);
+    }
     server.get("/bytes_not_list");
     server.wait_for_log("warning: the app returned bytes");
     for (way, sentence) in [

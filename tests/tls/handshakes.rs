@@ -91,8 +91,8 @@ fn e15_a_handshake_that_does_not_end_is_ended_after_5_seconds() {
 fn e15_a_message_of_a_byte_a_time_has_no_more_time() {
     let (_folder, server, authority) = server(&["--max-handshake-time", "1s"]);
     let hello = hello(&server, &authority);
-    let mut stream = connect(&server);
     let began = Instant::now();
+    let mut stream = connect(&server);
     for byte in hello.chunks(1) {
         if stream.write_all(byte).is_err() {
             break;
@@ -129,19 +129,16 @@ fn e15_hosts_without_a_certificate_or_that_are_none_are_refused() {
     // The last has a certificate: the message is as good as any.
     for (host, ends_at_once) in [
         (&b"b.example"[..], true),
-        (b"a.example.", true),
+        (b".example.", true),
         (b"a\0example", true),
         (b"a..xample", true),
         (b"........ ", true),
-        (b"\xff\xfe\xfd\xfcmple", true),
+        (b"\xff\xfe\xfd\xfcample", true),
         (b"127.0.0.1", true),
         (b"a example", true),
         (b"*.example", true),
         (b"A.EXAMPLE", false),
     ] {
-        if host.len() != HOST.len() {
-            continue;
-        }
         let mut changed = hello.clone();
         changed[at..at + HOST.len()].copy_from_slice(host);
         let mut stream = connect(&server);

@@ -30,7 +30,9 @@ pub(crate) fn all() -> Result<()> {
     let quiet = "-Cllvm-args=-pgo-warn-missing-function=false";
     let built = compiled("guided", &format!("-Cprofile-use={} {quiet}", profile.display()))?;
     fs::create_dir_all(folder.with_file_name("dist"))?;
-    fs::copy(built, SHIPPED).context(SHIPPED)?;
+    // The one that is there may run.
+    let part = format!("{SHIPPED}.part");
+    fs::copy(built, &part).and_then(|_| fs::rename(&part, SHIPPED)).context(SHIPPED)?;
     println!("{SHIPPED}");
     Ok(())
 }

@@ -6,6 +6,13 @@ import * as app from "myweb:app";
 /** Calls that the log shows of a failure, the innermost first. */
 const FRAMES = 12;
 
+let variables = null;
+
+/** The variables that the app was granted, as they are when the first request comes. */
+export function granted(environment) {
+  return (variables ??= Object.fromEntries(environment()));
+}
+
 /** The app's function, and whether it takes a `Request`, as those of Workers do. */
 export const { call, takesRequest } = choose();
 
@@ -25,14 +32,19 @@ function choose() {
 /** The page where there is no answer: the cause is the log's alone. */
 export function failure(requestId, error) {
   const frames = (error?.stack ?? "").trim().split("\n").slice(0, FRAMES);
-  console.error([error, ...frames].join("\n"));
+  console.error([String(error), ...frames].join("\n"));
   return `internal error, reference ${requestId}\n`;
 }
 
 /** Names and values of headers, in each form in which an app may give them. */
 export function pairsOf(headers = {}) {
   if (Array.isArray(headers)) return headers;
-  return headers instanceof Headers ? [...headers] : Object.entries(headers);
+  check(typeof headers === "object" && headers !== null, "headers are an object, pairs, or Headers", headers);
+  if (headers instanceof Headers) return [...headers];
+  // One with several values is as many headers.
+  return Object.entries(headers).flatMap(([name, value]) =>
+    Array.isArray(value) ? value.map((one) => [name, one]) : [[name, value]],
+  );
 }
 
 /** A body as text or bytes, or the name of a file: one of those granted, which the server sends. */
@@ -51,6 +63,7 @@ export function check(is, what, value) {
 }
 
 function kind(value) {
+  if (typeof value === "number") return String(value);
   return value === null ? "null" : typeof value === "object" ? (value.constructor?.name ?? "an object") : typeof value;
 }
 

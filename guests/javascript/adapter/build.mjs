@@ -25,8 +25,8 @@ async function bundled() {
       outdir: job.work,
       format: "esm",
       platform: "neutral",
-      mainFields: ["module", "main"],
-      conditions: ["worker", "workerd", "import"],
+      mainFields: ["browser", "module", "main"],
+      conditions: ["worker", "workerd", "browser", "import"],
       target: "es2022",
       external: ["myweb:handler/*", "wasi:*"],
       nodePaths: job.packages ? [job.packages] : [],
@@ -61,12 +61,17 @@ function mended(text) {
 }
 
 const { metafile, outputFiles } = await bundled();
+// What is built is kept by the content of the folder, and of the packages beside it: those that were installed for it are
+// known by their versions.
+const packages = [];
 for (const input of Object.keys(metafile.inputs)) {
   const path = resolve(job.folder, input);
-  const known = [job.folder, job.adapter].some((folder) => path.startsWith(`${folder}/`)) || path.includes("/node_modules/");
-  // What is built is kept by the content of the folder.
-  if (!known) fail(`${relative(job.folder, path)} is outside of the app's folder; move it there`);
+  const isIn = (folder) => path.startsWith(`${folder}/`);
+  if (isIn(job.adapter) || (job.packages && isIn(job.packages))) continue;
+  if (path.includes("/node_modules/")) packages.push(relative(job.folder, path));
+  else if (!isIn(job.folder)) fail(`${relative(job.folder, path)} is outside of the app's folder; move it there`);
 }
+writeFileSync(job.inputs, JSON.stringify(packages));
 const map = new SourceMap(JSON.parse(outputFiles.find((file) => file.path.endsWith(".map")).text));
 const source = outputFiles.find((file) => file.path.endsWith(".js")).text;
 

@@ -34,7 +34,7 @@ impl Started {
         });
         let listen = (self.listen != plan.listen).then(|| "listen has changed".to_owned());
         let proxies = (self.proxies != plan.proxies)
-            .then(|| "trusted-proxies or proxy-protocol have changed".to_owned());
+            .then(|| "trusted-proxies, client-header or proxy-protocol have changed".to_owned());
         let outbound =
             (self.outbound_ca != plan.outbound_ca).then(|| "outbound-ca has changed".to_owned());
         let all = limits.chain(listen).chain(proxies).chain(outbound);

@@ -2,15 +2,19 @@
 
 use std::fs;
 use std::io::Read;
-use std::process::{Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
-/// No step of a build takes this long, but one whose app loops at its import.
-const LONGEST: Duration = Duration::from_secs(300);
+/// No step of a build takes this long, but one whose app waits at its import; it may be
+/// on a machine that is busy.
+const LONGEST: Duration = Duration::from_secs(600);
+/// Nor this much CPU time, in seconds, but one whose app loops.
+const MOST_CPU: u64 = 120;
 
 /// How a tool ended.
 pub(super) struct Ended {
@@ -27,6 +31,7 @@ pub(super) fn run(command: &mut Command) -> Result<Ended, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("cannot run {name}: {error}"))?;
+    limit_cpu(&child);
     let outputs = [reader(child.stdout.take()), reader(child.stderr.take())];
     let deadline = Instant::now() + LONGEST;
     let mut said = Vec::new();
@@ -36,14 +41,27 @@ pub(super) fn run(command: &mut Command) -> Result<Ended, String> {
                 let _ = child.kill();
                 let _ = child.wait();
                 return Err(format!(
-                    "{name} did not end within {LONGEST:?}; does a module loop when it is imported?"
+                    "{name} did not end within {LONGEST:?}; does a module wait when it is imported?"
                 ));
             }
             output => said.extend(output.unwrap_or_default()),
         }
     }
     let status = child.wait().map_err(|error| format!("{name}: {error}"))?;
+    if status.signal() == Some(Signal::XCPU.as_raw()) {
+        return Err(format!(
+            "{name} was still at work after {MOST_CPU} s of CPU time; does a module loop when it \
+             is imported?"
+        ));
+    }
     Ok(Ended { ok: status.success(), said: String::from_utf8_lossy(&said).into_owned() })
+}
+
+/// Ends a tool that computes without end; where the system does not let it, time does.
+fn limit_cpu(child: &Child) {
+    let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return };
+    let most = Rlimit { current: Some(MOST_CPU), maximum: None };
+    let _ = prlimit(Some(pid), Resource::Cpu, most);
 }
 
 /// Asks all that this process runs, which are tools and compilations, to end: what

@@ -22,14 +22,15 @@ const INSTALL: [&str; 5] =
 /// What node runs, of the adapter.
 const SCRIPT: &str = "build.mjs";
 
-/// Builds in an empty folder; the component's file.
+/// Builds in an empty folder; the component's file, and what it was made of beside
+/// the app's files, by paths from its folder.
 pub(super) fn build(
     recipe: &Recipe,
     engine: Engine,
     files: &[Source],
     place: &Place,
     work: &Path,
-) -> Result<PathBuf, String> {
+) -> Result<(PathBuf, Vec<String>), String> {
     let node = program("node")?;
     let folder = fs::canonicalize(&recipe.folder).map_err(|error| wrong(&recipe.folder, &error))?;
     let app = folder.join(&recipe.module);
@@ -46,15 +47,18 @@ pub(super) fn build(
     stage::write(engine.adapter(), &adapter)?;
     stage::write(&WIT, &inside("wit"))?;
     let (built, report) = (inside("app.wasm"), inside("report.json"));
+    let inputs = inside("inputs.json");
     let job = json!({
         "engine": engine.to_string(), "adapter": adapter, "entry": engine.entry(),
         "wit": inside("wit"), "world": engine.to_string(), "work": work,
         "folder": folder, "app": app, "packages": packages, "output": built, "report": report,
+        "inputs": inputs,
     });
     stage::write(&[("job.json", &job.to_string())], work)?;
     let ended = place.run(Command::new(node).arg(adapter.join(SCRIPT)).arg(inside("job.json")))?;
     if ended.ok && built.is_file() {
-        return Ok(built);
+        let inputs = fs::read(&inputs).map_err(|error| wrong(&inputs, &error))?;
+        return Ok((built, serde_json::from_slice(&inputs).unwrap_or_default()));
     }
     let report = fs::read(report).unwrap_or_default();
     let report: Value = serde_json::from_slice(&report).unwrap_or_default();

@@ -199,9 +199,21 @@ fn packages(
     if name == "pyproject.toml" && !text.windows(PROJECT.len()).any(|part| part == PROJECT) {
         return none();
     }
+    let lines = String::from_utf8_lossy(&text);
+    if let Some(line) = lines.lines().find(|line| is_outside(line)) {
+        return Err(recipe.wrong(&format!(
+            "{name}: {:?} is outside of the app's folder; move it there",
+            line.trim()
+        )));
+    }
     let mut digest = Digest::default();
     for part in [name.as_bytes(), UV.as_bytes(), PYTHON.as_bytes(), ALWAYS.as_bytes(), &text] {
         digest.add(part);
+    }
+    // What they name may be any of the app's files.
+    for file in files.iter().filter(|_| names_files(&lines)) {
+        digest.add(file.name.as_os_str().as_encoded_bytes());
+        digest.add(&fs::read(&file.path).map_err(|error| wrong(&file.path, &error))?);
     }
     let folder = place.root.join("packages").join(digest.name());
     tools::managed(folder, &[ALWAYS], |folder| {
@@ -219,4 +231,47 @@ fn packages(
         let said = last_words(&installed.said);
         Err(recipe.wrong(&format!("{name}: its packages cannot be installed: {said}; {MEND}")))
     })
+}
+
+/// Whether packages are named by further files, or are themselves among the app's;
+/// true also of some texts of which it is not.
+fn names_files(text: &str) -> bool {
+    let by_line = |line: &str| line.trim_start().starts_with(['-', '.', '/']);
+    text.lines().any(by_line) || ["file:", "path", "dynamic"].iter().any(|word| text.contains(word))
+}
+
+/// Whether a line names a file that is none of the app's, whose changes nobody would
+/// see.
+fn is_outside(line: &str) -> bool {
+    let line = line.split(" #").next().unwrap_or_default().trim();
+    let file = ["-r", "--requirement", "-c", "--constraint", "-e", "--editable"].iter();
+    let named = file.filter_map(|option| line.strip_prefix(option)).next();
+    let named = named.map_or(line, |rest| rest.trim_start_matches([' ', '=']));
+    let is_above = named.split('/').any(|part| part == "..") || line.contains("\"../");
+    is_above || named.starts_with('/') || line.contains("file:/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requirements_may_name_files_of_the_app() {
+        for (line, names, outside) in [
+            ("flask==3.1.3", false, false),
+            ("# -r base.txt", false, false),
+            ("-r base.txt", true, false),
+            ("--requirement=../base.txt", true, true),
+            ("-c /etc/constraints.txt", true, true),
+            ("-e .", true, false),
+            ("./vendor/shop", true, false),
+            ("../vendor/shop", true, true),
+            ("shop @ file:vendor/shop.whl", true, false),
+            ("shop @ file:///srv/shop.whl", true, true),
+            ("shop = { path = \"../shop\" }", true, true),
+            ("--index-url https://packages.example/simple", true, false),
+        ] {
+            assert_eq!((names_files(line), is_outside(line)), (names, outside), "{line}");
+        }
+    }
 }

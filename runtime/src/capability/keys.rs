@@ -3,21 +3,25 @@
 //! elsewhere.
 //!
 //! SECURITY: a guest chooses what it costs. Its memory is the instance's and the
-//! tenant's while it runs, and its time is the request's: it yields, as guests do.
+//! tenant's while it runs, and its time is the request's: it yields, as guests do,
+//! after each step of some hundred microseconds, however long its parts are.
 
 use std::future::poll_fn;
-use std::num::NonZeroU32;
 use std::task::Poll;
 
-use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA256};
+use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use wasmtime::component::{ComponentType, Linker, Lower};
 
 use crate::tenant::{Lack, Taken};
 
 /// The longest key, in bytes.
 const LONGEST: u32 = 1 << 10;
-/// Words that are mixed between two yields: some hundred microseconds.
+/// The largest `r`: 128 times as many bytes are mixed in one step. Apps have 8.
+const LARGEST_R: u32 = 1 << 10;
+/// Words that are mixed or hashed between two yields: some hundred microseconds.
 const SLICE: usize = 1 << 16;
+/// What it costs to begin and end a hash, in words of what is hashed.
+const HASH: usize = 1 << 6;
 /// Words of what Salsa20 mixes.
 const SALSA: usize = 16;
 
@@ -76,6 +80,9 @@ impl Cost {
         if r == 0 || p == 0 || r.checked_mul(p).is_none_or(|product| product >= 1 << 30) {
             return invalid("r and p are at least 1, their product less than 2^30");
         }
+        if r > LARGEST_R {
+            return invalid("r is at most 1024");
+        }
         if length == 0 || length > LONGEST {
             return invalid("a key has 1 to 1024 bytes");
         }
@@ -91,30 +98,31 @@ impl Cost {
     }
 
     async fn derive(&self, password: &[u8], salt: &[u8]) -> Vec<u8> {
+        let mut slice = Slice::default();
+        let password = hmac::Key::new(HMAC_SHA256, password);
         let mut blocks = vec![0; self.p * self.words * size_of::<u32>()];
-        pbkdf2::derive(PBKDF2_HMAC_SHA256, NonZeroU32::MIN, salt, password, &mut blocks);
+        stretch(&password, salt, &mut blocks, &mut slice).await;
         let mut table = vec![0; self.n * self.words];
         for block in blocks.chunks_exact_mut(self.words * size_of::<u32>()) {
             let mut words: Vec<u32> = block.chunks_exact(4).map(word).collect();
-            self.mix(&mut words, &mut table).await;
+            self.mix(&mut words, &mut table, &mut slice).await;
             for (bytes, word) in block.chunks_exact_mut(4).zip(words) {
                 bytes.copy_from_slice(&word.to_le_bytes());
             }
         }
         let mut key = vec![0; self.length];
-        pbkdf2::derive(PBKDF2_HMAC_SHA256, NonZeroU32::MIN, &blocks, password, &mut key);
+        stretch(&password, &blocks, &mut key, &mut slice).await;
         key
     }
 
     /// `scryptROMix`.
-    async fn mix(&self, block: &mut Vec<u32>, table: &mut [u32]) {
+    async fn mix(&self, block: &mut Vec<u32>, table: &mut [u32], slice: &mut Slice) {
         let mut next = vec![0; self.words];
-        let mut since = 0;
         for place in table.chunks_exact_mut(self.words) {
             place.copy_from_slice(block);
             mix_block(block, &mut next);
             std::mem::swap(block, &mut next);
-            since = self.yield_after(since).await;
+            slice.spend(self.words).await;
         }
         for _ in 0..self.n {
             // `n` is a power of 2: the rest is its lower bits.
@@ -123,15 +131,39 @@ impl Cost {
             block.iter_mut().zip(there).for_each(|(word, there)| *word ^= there);
             mix_block(block, &mut next);
             std::mem::swap(block, &mut next);
-            since = self.yield_after(since).await;
+            slice.spend(self.words).await;
         }
     }
+}
 
-    /// Lets others have their turn now and then; the words since.
-    async fn yield_after(&self, since: usize) -> usize {
-        if since < SLICE {
-            return since + self.words;
+/// PBKDF2 with HMAC-SHA-256 and one round (RFC 8018 section 5.2). The salt, which may
+/// be as long as all blocks are, is hashed once.
+async fn stretch(password: &hmac::Key, salt: &[u8], out: &mut [u8], slice: &mut Slice) {
+    let mut salted = hmac::Context::with_key(password);
+    for part in salt.chunks(SLICE) {
+        salted.update(part);
+        slice.spend(part.len() / size_of::<u32>()).await;
+    }
+    for (number, part) in (1u32..).zip(out.chunks_mut(HMAC_SHA256.digest_algorithm().output_len)) {
+        let mut one = salted.clone();
+        one.update(&number.to_be_bytes());
+        part.copy_from_slice(&one.sign().as_ref()[..part.len()]);
+        slice.spend(HASH).await;
+    }
+}
+
+/// What was done since others had their turn, in words.
+#[derive(Default)]
+struct Slice(usize);
+
+impl Slice {
+    /// Lets others have their turn now and then.
+    async fn spend(&mut self, words: usize) {
+        self.0 += words;
+        if self.0 < SLICE {
+            return;
         }
+        self.0 = 0;
         let mut is_second = false;
         poll_fn(|context| {
             if std::mem::replace(&mut is_second, true) {
@@ -141,7 +173,6 @@ impl Cost {
             Poll::Pending
         })
         .await;
-        0
     }
 }
 
@@ -221,6 +252,26 @@ mod tests {
         }
     }
 
+    /// How long its longest step is, in a poll each.
+    #[tokio::test]
+    async fn no_part_of_a_key_keeps_others_waiting() {
+        let salt = vec![1; 4 << 20];
+        for (salt, n, r, p, length) in
+            [(&salt[..], 2, 1, 1, 1024), (&[], 2, 1, 200_000, 1024), (&[], 2, 1024, 20, 32)]
+        {
+            let cost = Cost::of(n, r, p, length).ok().expect("a cost");
+            let mut key = std::pin::pin!(cost.derive(b"", salt));
+            let mut polls = 0_usize;
+            poll_fn(|context| {
+                polls += 1;
+                key.as_mut().poll(context).map(drop)
+            })
+            .await;
+            let words = salt.len() / 4 + 3 * cost.p * cost.words;
+            assert!(polls > words / SLICE, "{polls} polls for {words} words");
+        }
+    }
+
     #[test]
     fn costs_that_nobody_could_mean_are_refused() {
         for (n, r, p, length) in [
@@ -231,12 +282,13 @@ mod tests {
             (16, 8, 0, 64),
             (16, u32::MAX, 2, 64),
             (16, 1 << 15, 1 << 15, 64),
+            (16, 1025, 1, 64),
             (16, 8, 1, 0),
             (16, 8, 1, u32::MAX),
         ] {
             assert!(Cost::of(n, r, p, length).is_err(), "{n} {r} {p} {length}");
         }
-        let most = Cost::of(1 << 31, (1 << 30) - 1, 1, 1).ok().map(|cost| cost.bytes());
-        assert!(most.is_some_and(|bytes| bytes > 1 << 60));
+        let most = Cost::of(1 << 31, 1024, (1 << 20) - 1, 1).ok().map(|cost| cost.bytes());
+        assert!(most.is_some_and(|bytes| bytes > 1 << 48));
     }
 }

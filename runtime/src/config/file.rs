@@ -22,6 +22,7 @@ use super::schema;
 use crate::hosts::HostPattern;
 use crate::limits::Limits;
 use crate::limits::keys::{Key, Scope};
+use crate::peer::Naming;
 
 /// What the command line sets over the file: the address, and limits by name.
 #[derive(Clone, Debug, Default)]
@@ -124,6 +125,7 @@ impl Reader<'_> {
         let proxies = Proxies {
             protocol: networks(file, "proxy-protocol"),
             forwarded: networks(file, "trusted-proxies"),
+            naming: file.text("client-header", naming).unwrap_or_default(),
         };
         let self_signed = overrides.self_signed;
         let outbound_ca = overrides.outbound_ca.clone();
@@ -246,7 +248,7 @@ impl Reader<'_> {
             let set = |text: &str| key.set(&mut standing.limits, text);
             let set = if key.is_count() {
                 item.number(set)
-            } else if item.peek().is_none() {
+            } else if item.as_text().is_none() {
                 item.wrong(format!("text in quotes is expected: {:?}", key.example()))
             } else {
                 item.text(set)
@@ -304,6 +306,15 @@ fn listen(file: &Section<'_>) -> Option<Vec<Address>> {
 /// Whether there is a list without anything in it.
 fn is_empty(section: &Section<'_>, key: &str) -> bool {
     section.item(key).is_some_and(|item| item.is_empty_list())
+}
+
+/// How a proxy names the client, by the header's name.
+fn naming(text: &str) -> Result<Naming, String> {
+    match text {
+        "x-forwarded-for" => Ok(Naming::XForwarded),
+        "forwarded" => Ok(Naming::Forwarded),
+        _ => Err("write x-forwarded-for or forwarded".to_owned()),
+    }
 }
 
 fn networks(section: &Section<'_>, key: &str) -> Networks {

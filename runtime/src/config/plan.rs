@@ -12,6 +12,7 @@ use super::problem::{Origin, Problem};
 use crate::hosts::HostPattern;
 use crate::limits::Limits;
 use crate::machine::Unfit;
+use crate::peer::Naming;
 
 /// All tenants, their routes, and what the server itself needs to know.
 #[derive(Debug)]
@@ -69,8 +70,9 @@ pub(crate) struct TenantPlan {
 pub(crate) struct Proxies {
     /// Whose connections begin with a header of the PROXY protocol.
     pub(crate) protocol: Networks,
-    /// Whose `Forwarded` and `X-Forwarded-*` headers count.
+    /// Who names the client that it asks for in a header.
     pub(crate) forwarded: Networks,
+    pub(crate) naming: Naming,
 }
 
 /// How a tenant is reached over TLS.

@@ -174,14 +174,14 @@ impl<'a> Section<'a> {
 
 impl<'a> Item<'a> {
     pub(super) fn text<T>(&self, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let Some(text) = self.peek() else {
+        let Some(text) = self.as_text() else {
             return self.wrong("text in quotes is expected");
         };
         read(text).map_or_else(|why| self.wrong(why), Some)
     }
 
-    /// The text, if it is one.
-    pub(super) fn peek(&self) -> Option<&'a str> {
+    /// The value, if it is a text.
+    pub(super) fn as_text(&self) -> Option<&'a str> {
         self.value.get_ref().as_str()
     }
 
@@ -224,11 +224,6 @@ impl<'a> Item<'a> {
             Some(_) => self.wrong(format!("there is one: write [{}]", self.header())),
             None => self.wrong("a table is expected"),
         })
-    }
-
-    /// The value, if it is a text.
-    pub(super) fn as_text(&self) -> Option<&'a str> {
-        self.value.get_ref().as_str()
     }
 
     /// The value, if it is a table.

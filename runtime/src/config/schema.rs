@@ -44,17 +44,17 @@ pub(super) const FILE: &[Key] = &[
     key(
         "trusted-proxies",
         Kind::Texts,
-        "peers whose Forwarded and X-Forwarded-* headers count: addresses, networks, or unix",
+        "peers that say who asks, in a header: addresses, networks, or unix",
+    ),
+    key(
+        "client-header",
+        Kind::Text,
+        "where they say it: x-forwarded-for, with -proto (the default), or forwarded",
     ),
     key(
         "proxy-protocol",
         Kind::Texts,
         "peers whose connections begin with a header of the PROXY protocol",
-    ),
-    key(
-        "state",
-        Kind::Text,
-        "a directory for compiled components; the user's directory of caches if left out",
     ),
     key("access-log", Kind::Table(ACCESS_LOG), "where each request is written down"),
     key(
@@ -70,7 +70,8 @@ pub(super) const FILE: &[Key] = &[
     key(
         "state",
         Kind::Text,
-        "a directory where the server keeps what it makes, such as key-value data",
+        "a directory where the server keeps what it makes: key-value data (state beside this \
+         file if left out), and compiled components (the user's directory of caches)",
     ),
     key(
         "keyvalue",

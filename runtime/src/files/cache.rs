@@ -15,11 +15,11 @@ use crate::coarse;
 use crate::compress::Coding;
 
 /// How long a change may stay unseen.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// A file that changed less than this ago may change again within the same tick
-/// of the file system's clock: it is not kept.
-const SETTLED: Duration = Duration::from_secs(1);
+/// What changed less than this ago may change again within the same tick of the file
+/// system's clock: it is not kept.
+pub(super) const SETTLED: Duration = Duration::from_secs(1);
 
 /// The largest file that is kept, in bytes.
 pub(super) const LARGEST: u64 = 128 << 10;
@@ -48,7 +48,7 @@ pub(super) struct Known {
 }
 
 /// A file beside another that holds the same in a coding: `a.css.br`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sibling {
     pub(super) coding: Coding,
     pub(super) entry: Arc<Entry>,
@@ -77,8 +77,8 @@ struct Weight;
 
 impl Weighter<Key, Arc<Known>> for Weight {
     fn weight(&self, key: &Key, known: &Arc<Known>) -> u64 {
-        // With what may be kept of it in the two codings that are made here.
-        known.entry.length * 3 + key.path.len() as u64 + OVERHEAD
+        // With what may be kept of it in three codings, as files or made here.
+        known.entry.length * 4 + key.path.len() as u64 + OVERHEAD
     }
 }
 

@@ -12,8 +12,9 @@ use super::policy;
 use crate::conditions::http_date;
 use crate::respond::Response;
 
-/// More entries are not listed.
-const MOST: usize = 10_000;
+/// More entries are not listed, which the page says: each is looked up, while others
+/// wait.
+const MOST: usize = 2_000;
 
 /// What needs no encoding in a segment of a path (RFC 3986 section 2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -33,7 +34,8 @@ struct Line {
 /// The directory cannot be read.
 pub(super) fn page(dir: &Dir, path: &str) -> io::Result<Response> {
     let mut lines = Vec::new();
-    for entry in dir.entries()?.take(MOST) {
+    let mut entries = dir.entries()?;
+    for entry in entries.by_ref().take(MOST) {
         let entry = entry?;
         // Followed below the root only: what leads out of it is not listed.
         let metadata = dir.metadata(entry.file_name());
@@ -41,7 +43,12 @@ pub(super) fn page(dir: &Dir, path: &str) -> io::Result<Response> {
         lines.extend(name.zip(metadata.ok()).and_then(|(name, metadata)| line(name, &metadata)));
     }
     lines.sort();
-    let mut response = Response::new(Bytes::from(html(path, &lines)).into());
+    let mut html = html(path, &lines);
+    if entries.next().is_some() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(html, "<p>More than {MOST} entries are not listed.");
+    }
+    let mut response = Response::new(Bytes::from(html).into());
     let kind = HeaderValue::from_static("text/html; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     Ok(response)

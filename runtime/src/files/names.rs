@@ -10,14 +10,8 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwapOption;
 use cap_std::fs::Dir;
 
+use super::cache::{LOOK_AGAIN, SETTLED};
 use crate::coarse;
-
-/// How long a new file may stay unseen.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// A directory that changed less than this before it was listed may have
-/// changed again within the same tick of the file system's clock.
-const SETTLED: Duration = Duration::from_secs(1);
 
 /// Directories with more entries are not remembered.
 const MOST: usize = 10_000;

@@ -1,5 +1,6 @@
 //! A directory whose files are served, and what its paths name.
 
+use std::borrow::Cow;
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -138,7 +139,10 @@ impl Root {
     }
 
     /// The files beside a file that hold the same in a coding.
-    pub(super) fn siblings<'a>(&self, known: &'a Known) -> &'a [Sibling] {
+    pub(super) fn siblings<'a>(&self, known: &'a Known) -> Cow<'a, [Sibling]> {
+        if let Some(kept) = known.siblings.get() {
+            return Cow::Borrowed(kept);
+        }
         let open = |coding: Coding| {
             let mut name = known.name.clone().into_os_string();
             name.push(coding.extension());
@@ -147,7 +151,14 @@ impl Root {
             let entry = Entry::of(file, &metadata, &known.name, None).ok()?;
             Some(Sibling { coding, entry })
         };
-        known.siblings.get_or_init(|| Coding::ALL.into_iter().filter_map(open).collect())
+        let found: Vec<Sibling> = Coding::ALL.into_iter().filter_map(open).collect();
+        // SECURITY: what is kept with a file is small beside it (`Weight`), and holds no
+        // descriptor.
+        let is_small = |entry: &Entry| entry.is_in_memory() && entry.length <= known.entry.length;
+        match found.iter().all(|sibling| is_small(&sibling.entry)) {
+            true => Cow::Borrowed(known.siblings.get_or_init(|| found)),
+            false => Cow::Owned(found),
+        }
     }
 
     fn open_below(&self, relative: &Path) -> io::Result<Option<(File, Metadata)>> {

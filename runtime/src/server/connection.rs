@@ -76,7 +76,7 @@ async fn try_serve(
     // 1. Who is there: a proxy says whom it speaks for.
     let mut address = stream.peer()?;
     let proxies = &shared.started.proxies;
-    let trusted = proxies.forwarded.contain(address);
+    let trusted = proxies.forwarded.contain(address).then_some(proxies.naming);
     let mut before = BytesMut::with_capacity(FIRST_READ);
     let activity = Activity::new();
     if proxies.protocol.contain(address) {
@@ -86,7 +86,7 @@ async fn try_serve(
         address = named.or(address);
     }
     // 2. Whether there is room for one more of its address.
-    let counted = address.filter(|_| !trusted);
+    let counted = address.filter(|_| trusted.is_none());
     let most = limits.client_connections;
     let Some(_place) = context.addresses.take(counted, most, &activity) else {
         return Err(io::Error::other("too many connections from one address"));

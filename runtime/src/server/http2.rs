@@ -68,7 +68,9 @@ where
     }
     // GOAWAY; what runs goes on, a client that does not leave is left.
     connection.as_mut().graceful_shutdown();
+    activity.touch();
     tokio::select! {
+        biased;
         ended = connection.as_mut() => ended.map_err(io::Error::other),
         () = activity.quiet(limits.header_time) => {
             Err(io::Error::other("ended by the server: the client does not leave"))

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::EngineKind;
 use super::component::check_kind;
 use super::world::World;
-use crate::build::is_of_scripts;
+use crate::build::{Recipe, is_of_scripts};
 use crate::error::explain;
 use crate::units::Bytes;
 
@@ -95,12 +95,27 @@ impl Source {
                 false => Err("the file has changed; reload the site".to_owned()),
             };
         }
-        check_kind(&bytes)?;
+        check_kind(&bytes).map_err(|why| source_code(&self.path).unwrap_or(why))?;
         let (world, export) = World::of(&bytes)?;
         let identity =
             Arc::new(Identity { content, world, export, scripts: is_of_scripts(&bytes) });
         Ok((known.insert(identity).clone(), bytes))
     }
+}
+
+/// What to do with a module of a language that is built first.
+fn source_code(path: &Path) -> Option<String> {
+    if Recipe::is_javascript(path) {
+        return Some(format!(
+            "JavaScript, not a component; build it: myweb-run build {}",
+            path.display()
+        ));
+    }
+    (path.extension()? == "py").then(|| {
+        "Python, not a component; serve it with --wsgi MODULE:APP, or build it: \
+         myweb-run build --wsgi MODULE:APP -o app.wasm"
+            .to_owned()
+    })
 }
 
 impl Stamp {

@@ -15,12 +15,10 @@ use crate::router::Found;
 /// The text `environ` for a request with a body of so many bytes.
 pub(super) fn environ(request: &Request, body: usize, found: &Found) -> String {
     let length = (body > 0 || request.headers.contains_key(header::CONTENT_LENGTH)).then_some(body);
-    let host = is_host_lacking(request);
     let mut text = Text::new();
     text.add_likeness(request, found);
     text.add_names(&request.headers);
     text.0.push_str(if length.is_some() { "\nCONTENT_LENGTH" } else { "" });
-    text.0.push_str(if host { "\nHTTP_HOST" } else { "" });
     text.0.push_str("\n\n");
     text.push(found.script_name(&request.path).as_bytes());
     match found.path_info(&request.path) {
@@ -36,18 +34,7 @@ pub(super) fn environ(request: &Request, body: usize, found: &Found) -> String {
     if let Some(length) = length {
         text.add_shown(length);
     }
-    if host {
-        text.add(request.host.as_bytes());
-        if let Some(port) = request.written_port() {
-            let _ = write!(text.0, ":{port}");
-        }
-    }
     text.0
-}
-
-/// Whether a client has named a host, and not by the header.
-fn is_host_lacking(request: &Request) -> bool {
-    !request.host.is_empty() && !request.headers.contains_key(header::HOST)
 }
 
 /// How a slash in a segment is in a path that was decoded.

@@ -59,6 +59,7 @@ const ways = {
     const streamed = new Response(new Response("a").body);
     return Object.defineProperty(streamed, "status", { value: "200\0x-injected\0yes" });
   },
+  "/env": (_, env) => Response.json(env),
   "/checks": checks,
 };
 

@@ -58,6 +58,30 @@ def closed(environ, start_response, query):
     return _Closing([b"closing\n"])
 
 
+def fails_to_close(environ, start_response, query):
+    start_response("200 OK", TEXT)
+    answer = _Closing([b"closing\n"])
+    answer.close = lambda: 1 / 0
+    return answer
+
+
+class _Broken:
+    """An output that cannot be written to, once."""
+
+    def __init__(self):
+        self.before = sys.stdout
+
+    def flush(self):
+        sys.stdout = self.before
+        raise ValueError("closed")
+
+
+def breaks_its_output(environ, start_response, query):
+    sys.stdout = _Broken()
+    start_response("200 OK", TEXT)
+    return [b"closing\n"]
+
+
 def closed_after_failure(environ, start_response, query):
     start_response("200 OK", TEXT)
     return _Closing([b"a", None])

@@ -39,6 +39,18 @@ export async function bodies(same) {
   const first = new Response("twice");
   const second = first.clone();
   same("two of one", [await first.text(), await second.text()], ["twice", "twice"]);
+  const secret = new Request("http://a/", { method: "POST", body: "secret" });
+  const copy = secret.clone();
+  await same.throws("a GET of what has a body", () => new Request(secret, { method: "GET" }));
+  new Uint8Array(await secret.arrayBuffer()).fill(120);
+  same("bytes of a clone", await copy.text(), "secret");
+  const blob = new Blob(["abc"]);
+  new Uint8Array(await new Response(blob).arrayBuffer()).fill(120);
+  same("bytes of a blob", await blob.text(), "abc");
+  await same.throws("half a header", () => new Headers([["a"]]));
+  await same.throws("a header of no bytes", () => new Headers({ x: "✓" }));
+  await same.throws("a redirect of 200", () => Response.redirect("http://a/", 200));
+  same("a status", new Response("", { status: 200.9 }).status, 200);
   const parts = [];
   for await (const part of new Response("part").body) parts.push(new TextDecoder().decode(part));
   same("parts", parts, ["part"]);

@@ -1,6 +1,7 @@
 // What the app answers: a text and a body.
 
-import { Context, bodyOf, call, check, failure, lift, pairsOf, takesRequest } from "../app.js";
+import environmentOf from "wasi:cli/environment@0.2.12";
+import { Context, bodyOf, call, check, failure, granted, lift, pairsOf, takesRequest } from "../app.js";
 import { ADDRESS, METHOD, begin, environment, header, headers, requestId } from "../message.js";
 
 const encoder = new TextEncoder();
@@ -23,7 +24,7 @@ async function called(request, given) {
   const result = await call(environment(request, given));
   check(Array.isArray(result), "application(env) returns [status, headers, body]", result);
   const [status, headers, body] = result;
-  check(Number.isInteger(status), "a status is a number", status);
+  check(Number.isInteger(status), "a status is a whole number", status);
   const { content, isFile } = bodyOf(body);
   const bytes = typeof content === "string" ? encoder.encode(content) : content;
   return [headed(begin(status, isFile), pairsOf(headers)), bytes];
@@ -35,7 +36,7 @@ async function fetched(parts, given) {
   const init = { method, headers: headers(parts), body: isBodiless ? undefined : given };
   const request = new Request(parts[ADDRESS], init);
   const context = new Context();
-  const response = await call(request, {}, context);
+  const response = await call(request, granted(environmentOf.getEnvironment), context);
   check(response instanceof Response, "fetch(request) returns a Response", response);
   const body = new Uint8Array(await response.arrayBuffer());
   await Context.end(context);

@@ -24,8 +24,8 @@ export class Body {
       return type;
     }
     const isBytes = body instanceof ArrayBuffer || ArrayBuffer.isView(body);
-    // What the app changes afterwards is not sent.
-    of.#content = isBytes ? bytesOf(body).slice() : bytesOf(body);
+    // What the app changes afterwards is not sent, and what it reads is its own.
+    of.#content = isBytes || body instanceof Blob ? bytesOf(body).slice() : bytesOf(body);
     if (isBytes) return null;
     if (body instanceof Blob) return body.type || null;
     if (body instanceof URLSearchParams) return "application/x-www-form-urlencoded;charset=UTF-8";
@@ -35,8 +35,12 @@ export class Body {
   /** Gives another the same body, which both may read. */
   static copy(from, to) {
     if (from.bodyUsed) throw new TypeError("the body is read already");
-    to.#content = from.#content;
+    to.#content = from.#content?.slice() ?? null;
     if (from.#stream) [from.#stream, to.#stream] = from.#stream.tee();
+  }
+
+  static isIn(of) {
+    return Boolean(of.#content || of.#stream);
   }
 
   /** Gives another the body, which this one has no longer. */

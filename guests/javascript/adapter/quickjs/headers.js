@@ -9,7 +9,11 @@ globalThis.Headers = class Headers {
   constructor(from) {
     if (from === undefined || from === null) return;
     const pairs = typeof from[Symbol.iterator] === "function" ? from : Object.entries(from);
-    for (const [name, value] of pairs) this.append(name, value);
+    for (const pair of pairs) {
+      const [name, value, ...more] = pair;
+      if (value === undefined || more.length > 0) throw new TypeError("a header is a pair of a name and a value");
+      this.append(name, value);
+    }
   }
 
   append(name, value) {
@@ -73,6 +77,7 @@ function named(name) {
 
 function valued(value) {
   const text = String(value).replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
-  if (/[\0\n\r]/.test(text)) throw new TypeError(`${JSON.stringify(text)} is no value of a header`);
+  // Characters stand for bytes.
+  if (/[\0\n\r]|[^\0-\xff]/.test(text)) throw new TypeError(`${JSON.stringify(text)} is no value of a header`);
   return text;
 }

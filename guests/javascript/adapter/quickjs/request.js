@@ -32,7 +32,8 @@ globalThis.Request = class Request extends Body {
     this.signal = init.signal ?? other?.signal ?? new AbortController().signal;
     this.redirect = init.redirect ?? other?.redirect ?? "follow";
     const body = init.body ?? null;
-    if (body !== null && (this.method === "GET" || this.method === "HEAD")) {
+    const hasBody = body !== null || (other !== null && Body.isIn(other));
+    if (hasBody && (this.method === "GET" || this.method === "HEAD")) {
       throw new TypeError(`a request of ${this.method} has no body`);
     }
     if (body === null && other) return Body.move(other, this), this;

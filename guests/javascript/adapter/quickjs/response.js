@@ -4,6 +4,7 @@ import { Body } from "./body.js";
 
 /** Statuses that are sent without a body. */
 const BODILESS = [204, 205, 304];
+const REDIRECTS = [301, 302, 303, 307, 308];
 
 globalThis.Response = class Response extends Body {
   type = "default";
@@ -13,7 +14,7 @@ globalThis.Response = class Response extends Body {
   constructor(body = null, given) {
     super();
     const init = given ?? {};
-    this.status = init.status === undefined ? 200 : Number(init.status);
+    this.status = init.status === undefined ? 200 : Math.trunc(Number(init.status));
     if (!(this.status >= 200 && this.status <= 599)) throw new RangeError(`${init.status} is no status from 200 to 599`);
     this.statusText = String(init.statusText ?? "");
     this.headers = new Headers(init.headers);
@@ -34,6 +35,7 @@ globalThis.Response = class Response extends Body {
   }
 
   static redirect(url, status = 302) {
+    if (!REDIRECTS.includes(status)) throw new RangeError(`${status} is no status of a redirect`);
     return new Response(null, { status, headers: { location: String(url) } });
   }
 

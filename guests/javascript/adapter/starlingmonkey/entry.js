@@ -1,12 +1,13 @@
 // What the component exports for StarlingMonkey. What an app answers at once is no promise here either: the engine notes
 // where each was made.
 
+import { getEnvironment } from "wasi:cli/environment@0.2.12";
 import { answer, copied, enter, text } from "./memory.js";
 import { Body } from "./body.js";
 import { served } from "./request.js";
 import { head } from "./response.js";
 // After these: the app, and what it may not do at its top level, sees what they put in place.
-import { Context, bodyOf, call as answering, check, failure, lift, pairsOf, takesRequest } from "../app.js";
+import { Context, bodyOf, call as answering, check, failure, granted, lift, pairsOf, takesRequest } from "../app.js";
 import { begin, environment, header, partsOf, requestId } from "../message.js";
 
 const DONE = Promise.resolve();
@@ -42,7 +43,7 @@ function called(request, body, into) {
 function write(into, result) {
   check(Array.isArray(result), "application(env) returns [status, headers, body]", result);
   const status = result[0];
-  check(Number.isInteger(status), "a status is a number", status);
+  check(Number.isInteger(status), "a status is a whole number", status);
   const { content, isFile } = bodyOf(result[2]);
   const pairs = pairsOf(result[1]);
   let head = begin(status, isFile);
@@ -53,7 +54,7 @@ function write(into, result) {
 
 function fetched(request, body, into) {
   const context = new Context();
-  const response = answering(served(request, body), {}, context);
+  const response = answering(served(request, body), granted(getEnvironment), context);
   const end = (response) => ended(into, response, context);
   return isPromise(response) ? Promise.resolve(response).then(end) : end(response);
 }

@@ -89,7 +89,7 @@ class Server:
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": env.protocol.partition("/")[2].removesuffix(".0") if env.protocol == "HTTP/2.0" else "1.1",
+            "http_version": "2" if env.protocol == "HTTP/2.0" else env.protocol.partition("/")[2],
             "method": env.method,
             "scheme": env.scheme,
             "path": env.script_name + path,

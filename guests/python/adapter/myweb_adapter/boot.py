@@ -111,7 +111,29 @@ def _app(target):
     if not callable(app):
         kind = type(app).__name__
         raise _Refused(f"{target.NAME!r} is not callable, it is of type {kind}; name the application itself")
+    _check_call(target, app)
     return app
+
+
+def _check_call(target, app):
+    """Refuses what is callable, but not as the interface calls it."""
+    import inspect
+
+    def takes(count):
+        try:
+            inspect.signature(app).bind(*range(count))
+        except TypeError:
+            return False
+        except ValueError:  # It does not tell.
+            return count == wanted
+        return True
+
+    is_async = inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None))
+    wanted, other, flag = (3, 2, "--wsgi") if target.KIND == "asgi" else (2, 3, "--asgi")
+    if (is_async and wanted == 2) or (not takes(wanted) and takes(other)):
+        raise _Refused(f"{target.NAME!r} is an application of {flag[2:].upper()}; build it with {flag}")
+    if not takes(wanted) and takes(0):
+        raise _Refused(f"{target.NAME!r} makes an application; call it in the module, and name what it returns")
 
 
 def _callables(module):
@@ -132,10 +154,11 @@ def _handler(server, fresh, system, end):
             return serve(request, body)
         except BaseException as error:
             said = report.log(error, _hint(error))
-            return server.sorry(request, said if "MYWEB_DEBUG" in os.environ else "")
+            shows = os.environ.get("MYWEB_DEBUG", "0") not in ("", "0", "false")
+            return server.sorry(request, said if shows else "")
         finally:
             end()
-            sys.stdout.flush()
+            report.flush()
 
     handler.fresh_start = fresh_start
     return handler

@@ -73,5 +73,23 @@ def log(error, hint):
         said = "".join(trace.format()) + (f"{hint}\n" if hint else "")
     except BaseException as second:  # Out of memory or of stack: the least that can be said.
         said = f"{type(error).__name__} (its traceback failed: {type(second).__name__})\n"
-    sys.stderr.write(said)
+    _to_log(said)
     return said
+
+
+def _to_log(said):
+    # An app may have closed it, or have another in its place: what fails here would end the instance.
+    for stream in (sys.stderr, sys.__stderr__):
+        try:
+            stream.write(said)
+            return
+        except BaseException:
+            continue
+
+
+def flush():
+    """Writes to the log what an app has printed."""
+    try:
+        sys.stdout.flush()
+    except BaseException as error:
+        _to_log(f"what was printed is lost: {type(error).__name__}: {error}\n")

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+import types
 
 from . import answer, importer, report, sockets
 from .store import USER
@@ -43,6 +44,7 @@ def install():
     sockets.install()
     importer.after("concurrent.futures.thread", _inline_pool)
     importer.after("anyio._backends._asyncio", _inline_anyio)
+    importer.after("asgiref.sync", _inline_asgiref)
 
 
 def end_build():
@@ -119,6 +121,17 @@ def _inline_pool(module):
         return future
 
     module.ThreadPoolExecutor.submit = submit
+
+
+def _inline_asgiref(module):
+    """Django ends executors in a thread: those that do the work at once have nothing to end."""
+
+    class Thread:
+        def __init__(self, target, **_):
+            self.start = target
+
+    module.threading = types.ModuleType("threading")
+    vars(module.threading).update(vars(threading), Thread=Thread)
 
 
 def _inline_anyio(module):

@@ -4,6 +4,7 @@ import sys
 from io import BytesIO
 
 from .answer import check_chunk, head_of, once
+from .report import log
 
 
 class _Errors:
@@ -163,7 +164,11 @@ class _Call:
         finally:
             close = getattr(result, "close", None)
             if close is not None:
-                close()
+                # The answer is there, as with servers that have sent it by now.
+                try:
+                    close()
+                except BaseException as error:
+                    log(error, "")
         return self.head, chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

@@ -19,7 +19,7 @@ pub(super) fn check_tenants(file: &Section<'_>, tenants: &[TenantPlan], instance
             section.wrong(format!("the tenant at {at} is called {name:?} too; rename one"));
         }
         for item in section.item("hosts").map(|item| item.list()).unwrap_or_default() {
-            let Some(Ok(host)) = item.peek().map(HostPattern::parse) else { continue };
+            let Some(Ok(host)) = item.as_text().map(HostPattern::parse) else { continue };
             let said = host.to_string();
             let Some((other, first)) = hosts.insert(host, (index, item.origin())) else { continue };
             let at = first.at();

@@ -81,9 +81,12 @@ impl Guest for Streams {
                 answer.end(None);
             }
             "/after" => {
-                start(out, 200, &[]).with("ended\n").end(None);
+                let length = query.text("length");
+                let headers = [("content-length", length)];
+                let headers = if length.is_empty() { &[][..] } else { &headers };
+                start(out, 200, headers).with("ended\n").end(None);
                 subscribe_duration(query.number("ms") * 1_000_000).block();
-                println!("went on after its answer");
+                println!("went on after its answer of length {length}");
             }
             path if path.starts_with("/fetch") => say(out, &fetch::answer(path, &query)),
             path => faults::answer(path, &query, request, out),

@@ -107,12 +107,17 @@ impl wasip3::exports::http::handler::Guest for Streams {
                 }
                 answer.end(None).await;
             }),
-            "/after" => start(200, &[], async move |mut answer| {
-                answer.write(b"ended\n".to_vec()).await;
-                answer.end(None).await;
-                query.wait().await;
-                println!("went on after its answer");
-            }),
+            "/after" => {
+                let length = query.text("length").to_owned();
+                let headers = [("content-length", length.as_str())];
+                let headers = if length.is_empty() { &[][..] } else { &headers };
+                start(200, headers, async move |mut answer| {
+                    answer.write(b"ended\n".to_vec()).await;
+                    answer.end(None).await;
+                    query.wait().await;
+                    println!("went on after its answer of length {}", query.text("length"));
+                })
+            }
             "/sleep" => {
                 query.wait().await;
                 say("slept\n".to_owned())

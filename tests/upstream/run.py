@@ -21,6 +21,7 @@ SUITES = {"flask": ["tests"], "werkzeug": ["tests", "--ignore=tests/test_serving
 CONFIG = """
 listen = ["127.0.0.1:0"]
 trusted-proxies = ["127.0.0.1"]
+client-header = "forwarded"
 state = {state}
 
 [limits]

@@ -21,7 +21,7 @@ pub use client::{Answer, Client, Wire};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The same for what may wait for a build, which may install its tools first and
 /// waits for the builds of other tests.
-pub const BUILD_PATIENCE: Duration = Duration::from_secs(600);
+pub const BUILD_PATIENCE: Duration = Duration::from_secs(1_200);
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_myweb-run");

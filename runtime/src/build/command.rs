@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 /// No step of a build takes this long, but one whose app waits at its import; it may be
 /// on a machine that is busy.
@@ -60,7 +60,7 @@ pub(super) fn run(command: &mut Command) -> Result<Ended, String> {
 /// Ends a tool that computes without end; where the system does not let it, time does.
 fn limit_cpu(child: &Child) {
     let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return };
-    let most = Rlimit { current: Some(MOST_CPU), maximum: None };
+    let most = Rlimit { current: Some(MOST_CPU), ..getrlimit(Resource::Cpu) };
     let _ = prlimit(Some(pid), Resource::Cpu, most);
 }
 

@@ -55,7 +55,8 @@ pub(super) fn build(
         "inputs": inputs,
     });
     stage::write(&[("job.json", &job.to_string())], work)?;
-    let ended = place.run(Command::new(node).arg(adapter.join(SCRIPT)).arg(inside("job.json")))?;
+    let ended = place.run(Command::new(node).arg(adapter.join(SCRIPT)).arg(inside("job.json")));
+    let ended = ended.map_err(|why| recipe.wrong(&why))?;
     if ended.ok && built.is_file() {
         let inputs = fs::read(&inputs).map_err(|error| wrong(&inputs, &error))?;
         return Ok((built, serde_json::from_slice(&inputs).unwrap_or_default()));

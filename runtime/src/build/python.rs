@@ -99,7 +99,8 @@ pub(super) fn build(
     for path in [folder("app"), packages, folder("adapter")] {
         command.arg("-p").arg(path);
     }
-    let ended = place.run(command.arg("-o").arg(&built).arg("myweb_entry"))?;
+    let ended = place.run(command.arg("-o").arg(&built).arg("myweb_entry"));
+    let ended = ended.map_err(|why| recipe.wrong(&why))?;
     let report = fs::read(folder("adapter").join("report.json")).unwrap_or_default();
     let report: Value = serde_json::from_slice(&report).unwrap_or_default();
     if !ended.ok || !built.is_file() {
@@ -244,10 +245,15 @@ fn names_files(text: &str) -> bool {
 /// see.
 fn is_outside(line: &str) -> bool {
     let line = line.split(" #").next().unwrap_or_default().trim();
+    if line.starts_with('#') {
+        return false;
+    }
     let file = ["-r", "--requirement", "-c", "--constraint", "-e", "--editable"].iter();
     let named = file.filter_map(|option| line.strip_prefix(option)).next();
     let named = named.map_or(line, |rest| rest.trim_start_matches([' ', '=']));
-    let is_above = named.split('/').any(|part| part == "..") || line.contains("\"../");
+    // Of pyproject.toml, only what names a package: its README may be elsewhere.
+    let is_path_above = line.contains("path") && line.contains("\"../");
+    let is_above = is_path_above || named.split('/').any(|part| part == "..");
     is_above || named.starts_with('/') || line.contains("file:/")
 }
 
@@ -260,6 +266,8 @@ mod tests {
         for (line, names, outside) in [
             ("flask==3.1.3", false, false),
             ("# -r base.txt", false, false),
+            ("# file:/srv/a, ../b/../c", true, false),
+            ("readme = \"../README.md\"", false, false),
             ("-r base.txt", true, false),
             ("--requirement=../base.txt", true, true),
             ("-c /etc/constraints.txt", true, true),

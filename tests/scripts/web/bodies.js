@@ -47,6 +47,7 @@ export async function bodies(same) {
   const blob = new Blob(["abc"]);
   new Uint8Array(await new Response(blob).arrayBuffer()).fill(120);
   same("bytes of a blob", await blob.text(), "abc");
+  same("a header of nothing", new Headers({ x: undefined }).get("x"), "undefined");
   await same.throws("half a header", () => new Headers([["a"]]));
   await same.throws("a header of no bytes", () => new Headers({ x: "✓" }));
   await same.throws("a redirect of 200", () => Response.redirect("http://a/", 200));

@@ -10,9 +10,9 @@ globalThis.Headers = class Headers {
     if (from === undefined || from === null) return;
     const pairs = typeof from[Symbol.iterator] === "function" ? from : Object.entries(from);
     for (const pair of pairs) {
-      const [name, value, ...more] = pair;
-      if (value === undefined || more.length > 0) throw new TypeError("a header is a pair of a name and a value");
-      this.append(name, value);
+      const both = [...pair];
+      if (both.length !== 2) throw new TypeError("a header is a pair of a name and a value");
+      this.append(...both);
     }
   }
 

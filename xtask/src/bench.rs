@@ -1,8 +1,10 @@
 //! Measuring, always beside a peer in the same run: the server on one core, the
 //! load on the other.
 
+mod attacks;
 mod density;
 mod deployed;
+mod http2_heads;
 mod isolation;
 mod languages;
 mod load;
@@ -15,6 +17,7 @@ mod statics;
 mod streams;
 mod tls;
 mod training;
+mod victim;
 
 use std::path::Path;
 use std::time::Duration;
@@ -45,11 +48,15 @@ struct Group {
 impl Group {
     /// Measures each peer once a round, in turn.
     fn measure(peers: &[Peer], headers: &[String]) -> Result<Group> {
+        Group::measure_for(ROUNDS, peers, headers)
+    }
+
+    fn measure_for(rounds: usize, peers: &[Peer], headers: &[String]) -> Result<Group> {
         let row = |peer: &Peer| Row { name: peer.name.clone(), samples: Vec::new() };
         let mut rows: Vec<Row> = peers.iter().map(row).collect();
-        for round in 1..=ROUNDS {
+        for round in 1..=rounds {
             for (peer, row) in peers.iter().zip(&mut rows) {
-                eprintln!("round {round} of {ROUNDS}: {}", peer.name);
+                eprintln!("round {round} of {rounds}: {}", peer.name);
                 row.samples.push(measure(peer, headers)?);
             }
         }
@@ -78,10 +85,29 @@ pub(crate) fn density() -> Result<()> {
     density::run()
 }
 
-/// `cargo xtask bench isolation`: what a tenant notices of what another does.
-pub(crate) fn isolation() -> Result<()> {
+/// `cargo xtask bench isolation`: what a tenant notices of what another does, also
+/// with an older server in turn.
+pub(crate) fn isolation(older: Option<&Path>) -> Result<()> {
     build::all()?;
-    isolation::run()
+    isolation::run(older)
+}
+
+/// `cargo xtask bench attacks`: a victim beside attacks on the server's own work,
+/// also with an older server in turn.
+pub(crate) fn attacks(only: Option<&str>, older: Option<&Path>) -> Result<()> {
+    build::all()?;
+    attacks::run(only, older)
+}
+
+/// `cargo xtask bench hello --older PATH`: an older server and ours in turn.
+pub(crate) fn hello_beside(older: &Path) -> Result<()> {
+    /// More than elsewhere, since small differences are to be seen.
+    const ROUNDS: usize = 5;
+    needs(&["wrk"])?;
+    build::all()?;
+    let (older, ours) = (peers::Site::of(older)?, peers::Site::new()?);
+    let groups = peers::pairs(&older, &ours).map(|pair| Group::measure_for(ROUNDS, &pair, &[]));
+    report::show(&groups.into_iter().collect::<Result<Vec<_>>>()?, "hello-older", ROUNDS)
 }
 
 /// `cargo xtask bench hello`: what a handler costs beside bare hyper.
@@ -91,7 +117,7 @@ pub(crate) fn hello() -> Result<()> {
     run("cargo", &["build", "--release", "--package", "myweb-run", "--example", "bare_hyper"])?;
     let site = peers::Site::new()?;
     let group = Group::measure(&peers::hello(&site), &[])?;
-    report::show(&[group], "hello")
+    report::show(&[group], "hello", ROUNDS)
 }
 
 /// `cargo xtask bench components`: what standard components cost, beside
@@ -100,7 +126,7 @@ pub(crate) fn components() -> Result<()> {
     build::all()?;
     let site = peers::Site::new()?;
     let group = Group::measure(&peers::components(&site), &[])?;
-    let shown = report::show(&[group], "components");
+    let shown = report::show(&[group], "components", ROUNDS);
     streams::run(&site, ROUNDS)?;
     shown
 }

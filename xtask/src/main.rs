@@ -6,6 +6,7 @@ mod command;
 mod release;
 mod test;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -16,9 +17,11 @@ cargo xtask run [ARGS]      build, then serve guests/hello.wasm and html/, or as
 cargo xtask release         build target/dist/myweb-run, by a profile of it under load
 cargo xtask test [--long]   formatting, lints, all tests; --long: soaks and tight bounds too
 cargo xtask bench [NAME]    measure: hello (the default), components,
-                            streams (a part of it), density, isolation, static,
-                            tls (a part of it),
-                            languages [hello|json|page|cpu|flask|start]";
+                            streams (a part of it), density, isolation,
+                            attacks [WORDS of a name], static, tls (a part of it),
+                            languages [hello|json|page|cpu|flask|start];
+                            hello, isolation and attacks take --older PATH last: that
+                            server is measured in turn with this one";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,7 +37,11 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Result<()> {
     std::env::set_current_dir(command::root()?)?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match arguments.as_slice() {
+    let (arguments, older) = match arguments.as_slice() {
+        [arguments @ .., "--older", older] => (arguments, Some(Path::new(older))),
+        arguments => (arguments, None),
+    };
+    match arguments {
         ["build"] => build::all(),
         ["run", arguments @ ..] => build::run_server(arguments),
         ["release"] => release::all(),
@@ -42,13 +49,15 @@ fn run(arguments: &[String]) -> Result<()> {
         ["test", "--long"] => test::all(true),
         ["bench", "components"] => bench::components(),
         ["bench", "density"] => bench::density(),
-        ["bench", "isolation"] => bench::isolation(),
+        ["bench", "isolation"] => bench::isolation(older),
+        ["bench", "attacks"] => bench::attacks(None, older),
+        ["bench", "attacks", only] => bench::attacks(Some(only), older),
         ["bench", "languages"] => bench::languages(None),
         ["bench", "languages", only] => bench::languages(Some(only)),
         ["bench", "static"] => bench::statics(),
         ["bench", "streams"] => bench::streams(),
         ["bench", "tls"] => bench::tls(),
-        ["bench"] | ["bench", "hello"] => bench::hello(),
+        ["bench"] | ["bench", "hello"] => older.map_or_else(bench::hello, bench::hello_beside),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             Ok(())

@@ -5,27 +5,26 @@
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use anyhow::{Result, bail};
+use serde_json::Value;
 
-use super::open_loop::{Came, Load, connect, get};
-use super::peers::{self, Peer, Site};
+use super::open_loop::{connect, get};
+use super::peers::{self, Site};
 use super::process::Server;
-use super::report::median;
+use super::victim::{self, Attacker, Victim};
 
 /// The victim's requests a second, a fraction of what the server can do.
 const RATE: u32 = 1_000;
-const UNDER_LOAD: Duration = Duration::from_secs(5);
-/// Each measurement of a victim beside an attacker follows one of it alone.
-const ROUNDS: usize = 3;
 
 /// Something that a tenant does to others.
 struct Attack {
     name: &'static str,
+    host: &'static str,
     path: &'static str,
     clients: usize,
     kind: Kind,
@@ -42,7 +41,8 @@ enum Kind {
 
 /// The attacks, for a machine with so many cores.
 fn attacks(cores: usize) -> [Attack; 5] {
-    let attack = |name, path, clients, kind| Attack { name, path, clients, kind };
+    let host = "attacker.example";
+    let attack = |name, path, clients, kind| Attack { name, host, path, clients, kind };
     [
         attack("infinite loops", "/loop", 8 * cores, Kind::Requests),
         attack("allocation bombs", "/allocate", 8 * cores, Kind::Requests),
@@ -52,9 +52,17 @@ fn attacks(cores: usize) -> [Attack; 5] {
     ]
 }
 
-impl Attack {
-    /// Attacks until it is told to stop.
-    fn run(&self, address: SocketAddr, host: &'static str, stop: &AtomicBool, ready: &AtomicUsize) {
+impl Attacker for Attack {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn clients(&self) -> usize {
+        self.clients
+    }
+
+    fn run(&self, address: SocketAddr, stop: &AtomicBool, ready: &AtomicUsize) {
+        let host = self.host;
         if let Kind::Requests = self.kind {
             thread::scope(|scope| {
                 for _ in 0..self.clients {
@@ -92,33 +100,33 @@ impl Attack {
     }
 }
 
-/// Measures, prints, and writes `target/bench/isolation.json`.
-pub(crate) fn run() -> Result<()> {
+/// Measures, prints, and writes `target/bench/isolation.json`. An older server, if
+/// one is named, is measured in turn with ours.
+pub(crate) fn run(older: Option<&Path>) -> Result<()> {
     let cores = thread::available_parallelism()?.get();
     let site = Site::new()?;
     exactness(&site)?;
-    let peer = peers::tenants(&site, &config(&site))?;
+    let servers = victim::servers(&site, older, &config(&site))?;
     let mut records = Vec::new();
     println!("\nThe victim at {RATE} requests a second, beside:\n");
-    println!(
-        "{:34}{:>9}{:>9}{:>9}{:>10}{:>9}",
-        "", "req/s", "p50 ms", "p99 ms", "p99.9 ms", "errors"
-    );
-    let (victim, attacker) = (("victim.example", "/sayhello"), "attacker.example");
+    victim::heading();
+    let target = Victim { host: "victim.example", path: "/sayhello", rate: RATE };
     for attack in attacks(cores) {
-        records.extend(beside("myweb", &peer, &attack, victim, attacker)?);
+        records.extend(victim::beside(&servers, &attack, &target)?);
     }
     let [loops, ..] = attacks(cores);
     let own = Attack { name: "loops of its own tenant", ..loops };
-    records.extend(beside("myweb", &peer, &own, ("attacker.example", "/good/sayhello"), attacker)?);
+    let target = Victim { host: "attacker.example", path: "/good/sayhello", rate: RATE };
+    records.extend(victim::beside(&servers, &own, &target)?);
     if let Some(peer) = peers::wasmtime_serve_with_timeout(&site) {
-        let loops = Attack { clients: 2, ..attacks(cores).into_iter().next().context("loops")? };
-        records.extend(beside("wasmtime serve", &peer, &loops, ("localhost", "/"), "localhost")?);
+        let [loops, ..] = attacks(cores);
+        let loops = Attack { clients: 2, host: "localhost", ..loops };
+        let target = Victim { host: "localhost", path: "/", rate: RATE };
+        let servers = [("wasmtime serve".to_owned(), peer)];
+        records.extend(victim::beside(&servers, &loops, &target)?);
     }
     fs::write("target/bench/isolation.json", serde_json::to_string_pretty(&records)?)?;
-    println!(
-        "\nMedians of {ROUNDS}, each alone and beside in turn; also in target/bench/isolation.json."
-    );
+    println!("\n{} Also in target/bench/isolation.json.", victim::LEGEND);
     let missed = missed(&records);
     if missed.is_empty() { Ok(()) } else { bail!("not as promised: {}", missed.join("; ")) }
 }
@@ -141,51 +149,6 @@ fn missed(records: &[Value]) -> Vec<String> {
         }
     }
     missed
-}
-
-/// The victim alone and beside an attack, in turn.
-fn beside(
-    server: &str,
-    peer: &Peer,
-    attack: &Attack,
-    (host, path): (&'static str, &'static str),
-    attacker: &'static str,
-) -> Result<Vec<Value>> {
-    let (mut alone, mut attacked) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let process = Server::start_on_all_cores(peer)?;
-        let address: SocketAddr = process.address()?;
-        let load = Load { address, host, path, rate: RATE, time: UNDER_LOAD };
-        alone.push(load.run());
-        let (stop, ready) = (AtomicBool::new(false), AtomicUsize::new(0));
-        thread::scope(|scope| {
-            scope.spawn(|| attack.run(address, attacker, &stop, &ready));
-            while ready.load(Relaxed) < attack.clients {
-                thread::sleep(Duration::from_millis(10));
-            }
-            attacked.push(load.run());
-            stop.store(true, Relaxed);
-            // Ends the connections that wait for an answer.
-            drop(process);
-        });
-    }
-    let mut records = Vec::new();
-    for (name, all) in [("nothing", &alone), (attack.name, &attacked)] {
-        let figure = |figure: &dyn Fn(&Came) -> f64| median(all.iter().map(figure));
-        let per_second = figure(&Came::per_second);
-        let [p50, p99, p999] =
-            [0.5, 0.99, 0.999].map(|part| figure(&|came| came.percentile_ms(part)));
-        let errors: usize = all.iter().map(|came| came.errors).sum();
-        println!(
-            "{:34}{per_second:>9.0}{p50:>9.2}{p99:>9.2}{p999:>10.2}{errors:>9}",
-            format!("{server}, {name}")
-        );
-        records.push(json!({
-            "server": server, "beside": name, "per_second": per_second,
-            "p50_ms": p50, "p99_ms": p99, "p999_ms": p999, "errors": errors,
-        }));
-    }
-    Ok(records)
 }
 
 const CPU_MS: f64 = 200.0;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use super::peers::{self, Address, Peer};
-use super::{Group, report, starts};
+use super::{Group, ROUNDS, report, starts};
 use crate::command::{self, output, root};
 
 /// What is measured, by name and path; the programs are in `xtask/languages`.
@@ -65,7 +65,7 @@ pub(super) fn run(only: Option<&str>) -> Result<()> {
         flask.extend(inside.each(&pythons, "/")?);
         groups.push(Group::measure(&flask, &[])?);
     }
-    report::show(&groups, &format!("languages-{}", only.unwrap_or("all")))
+    report::show(&groups, &format!("languages-{}", only.unwrap_or("all")), ROUNDS)
 }
 
 /// Stands for the port in a command.

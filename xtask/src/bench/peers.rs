@@ -178,6 +178,19 @@ pub(crate) fn hello(site: &Site) -> Vec<Peer> {
     peers
 }
 
+/// An older server and ours: an app in fresh instances, in reused ones, and a file.
+pub(crate) fn pairs(older: &Site, ours: &Site) -> [[Peer; 2]; 3] {
+    let settings: [(&str, &str, &[&str]); 3] = [
+        ("fresh", "/sayhello", &[]),
+        ("reused", "/sayhello", &["--reuse", REUSE]),
+        ("1 KiB file", "/1k.jpg", &[]),
+    ];
+    settings.map(|(name, path, more)| {
+        let peer = |who: &str, site: &Site| site.ours(&format!("{who} {name}"), path, more);
+        [peer("older", older), peer("myweb", ours)]
+    })
+}
+
 /// The peers of `bench components`: the same components in ours and in `wasmtime
 /// serve`, fresh, and reused as often: by one request at a time, and of 0.3 by
 /// several at the same time.

@@ -75,6 +75,12 @@ impl Server {
         Ok(())
     }
 
+    /// Ends the server and the workers that it has started, at once.
+    pub(crate) fn kill(&self) {
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+    }
+
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
@@ -123,8 +129,7 @@ fn resident(id: u32) -> Result<u64> {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        self.kill();
         let _ = self.child.wait();
     }
 }

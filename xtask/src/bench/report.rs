@@ -6,14 +6,14 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::load::Sample;
-use super::{Group, ROUNDS, Row};
+use super::{Group, Row};
 
 /// Prints medians, with ratios to the first row of each group, and writes
 /// `target/bench/NAME.json`.
 ///
 /// # Errors
 /// Requests failed: figures of failures say nothing.
-pub(crate) fn show(groups: &[Group], name: &str) -> Result<()> {
+pub(crate) fn show(groups: &[Group], name: &str, rounds: usize) -> Result<()> {
     println!(
         "\n{:26}{:>10}{:>8}{:>12}{:>8}{:>9}{:>9}{:>11}",
         "", "req/s", "ratio", "CPU us/req", "ratio", "p50 ms", "p99 ms", "resident"
@@ -27,7 +27,7 @@ pub(crate) fn show(groups: &[Group], name: &str) -> Result<()> {
     }
     let path = format!("target/bench/{name}.json");
     fs::write(&path, serde_json::to_string_pretty(&records)?).with_context(|| path.clone())?;
-    println!("Ratios are to the first of each group; medians of {ROUNDS}; also in {path}.");
+    println!("Ratios are to the first of each group; medians of {rounds}; also in {path}.");
     let failed: Vec<String> =
         groups.iter().flat_map(|group| &group.rows).filter_map(failed).collect();
     if !failed.is_empty() {

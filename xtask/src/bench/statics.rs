@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::peers::{Over, Site};
-use super::{Group, report};
+use super::{Group, ROUNDS, report};
 use crate::command::output;
 
 /// A file, and what of it is asked for.
@@ -33,7 +33,7 @@ const CASES: [Case; 6] = [
 pub(crate) fn run() -> Result<()> {
     let site = Site::shipped()?;
     let groups: Result<Vec<Group>> = CASES.iter().map(|case| case.measure(&site)).collect();
-    report::show(&groups?, "static")
+    report::show(&groups?, "static", ROUNDS)
 }
 
 impl Case {

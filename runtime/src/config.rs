@@ -152,3 +152,12 @@ fn component_names(directory: &Path) -> Result<Vec<String>, StartError> {
     names.sort();
     Ok(names)
 }
+
+/// Reads the text of a file for its problems alone.
+pub(crate) fn judge(path: &Path, text: &str) {
+    let (_, problems) = file::read(path, text, &file::Overrides::default());
+    let place = format!("{}:", path.display());
+    for problem in Problem::in_order(problems) {
+        assert!(problem.starts_with(&place), "no line is named: {problem}");
+    }
+}

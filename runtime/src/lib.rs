@@ -41,6 +41,8 @@
 pub mod build;
 pub mod cli;
 pub mod config;
+#[doc(hidden)]
+pub mod fuzzing;
 mod units;
 
 mod app;

@@ -140,3 +140,9 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::Interrupted
     )
 }
+
+/// Whether bytes of a connection over HTTP/1.1 are framed soundly, as they arrive.
+pub(crate) fn framing_accepts<'a>(mut pieces: impl Iterator<Item = &'a [u8]>) -> bool {
+    let mut framing = framing::Framing::default();
+    pieces.all(|piece| framing.check(piece).is_ok())
+}

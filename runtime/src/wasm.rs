@@ -212,3 +212,10 @@ fn digest(engine: &wasmtime::Engine, kind: EngineKind) -> [u8; 32] {
 fn thread_failed(error: std::io::Error) -> String {
     format!("no thread could be started: {error}")
 }
+
+/// Reads of a file's bytes all that is read before they are compiled.
+pub(crate) fn inspect(bytes: &[u8]) {
+    let _ = component::check_kind(bytes);
+    let _ = world::World::of(bytes);
+    let _ = crate::build::is_of_scripts(bytes);
+}

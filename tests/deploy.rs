@@ -38,16 +38,32 @@ fn the_unit_lets_the_server_do_what_it_must_and_nothing_more() {
     let service = unit("myweb.service");
     for (key, value) in [
         ("Type", "notify"),
-        // Who takes over is not the main process yet when it says so.
-        ("NotifyAccess", "all"),
+        // The old process names the one that takes over.
+        ("NotifyAccess", "main"),
         ("ExecReload", "/bin/kill -HUP $MAINPID"),
         ("CapabilityBoundingSet", "CAP_NET_BIND_SERVICE"),
         ("NoNewPrivileges", "yes"),
         ("ProtectSystem", "strict"),
         // Components become machine code.
         ("MemoryDenyWriteExecute", "no"),
+        // A build that takes too much memory does not end the service.
+        ("OOMPolicy", "continue"),
     ] {
         assert_eq!(values(&service, key), [value], "{key}");
+    }
+    for key in ["MemoryMax", "TasksMax"] {
+        assert_eq!(values(&service, key).len(), 1, "{key}");
+    }
+    let denied: Vec<&str> = values(&service, "IPAddressDeny")[0].split(' ').collect();
+    for address in ["169.254.169.254", "fd00:ec2::254", "link-local"] {
+        assert!(denied.contains(&address), "{address}");
+    }
+    // Builds confine themselves.
+    let allowed = values(&service, "SystemCallFilter");
+    for call in
+        ["landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp"]
+    {
+        assert!(allowed.iter().any(|calls| calls.split(' ').any(|name| name == call)), "{call}");
     }
     let start = values(&service, "ExecStart")[0];
     let (_, help) = run(&root(), &["--help"]);

@@ -10,6 +10,7 @@ mod cpu;
 mod host_calls;
 mod isolation;
 mod many;
+mod names;
 mod streams;
 
 use std::fs;

@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use crate::support::{BINARY, Server, signal, test_guest, wait};
+use crate::support::{BINARY, PATIENCE, Server, signal, test_guest, wait};
 
 fn server(drain: &str) -> Server {
     let limits = ["--max-cpu", "60s", "--max-wall", "60s", "--drain", drain];
@@ -50,6 +51,62 @@ fn a_second_signal_ends_at_once() {
     // The listener is closed once the first signal was seen.
     while std::net::TcpStream::connect(server.address).is_ok() {}
     server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(130));
+}
+
+/// Keeps threads from running for as long as its standard input is open (ptrace(2)).
+const FREEZE: &str = "
+import ctypes, os, sys
+ptrace = ctypes.CDLL(None).ptrace
+ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+ptrace.restype = ctypes.c_long
+SEIZE, INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
+for thread in map(int, sys.argv[1:]):
+    if ptrace(SEIZE, thread, None, None) or ptrace(INTERRUPT, thread, None, None):
+        sys.exit(1)
+    os.waitpid(thread, WALL)
+print('frozen', flush=True)
+sys.stdin.read()
+";
+
+/// The threads of a process that have this name.
+fn threads(process: u32, name: &str) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("Linux");
+    let named = tasks.filter_map(|task| {
+        let path = task.ok()?.path();
+        let is_it = std::fs::read_to_string(path.join("comm")).ok()?.trim() == name;
+        is_it.then(|| path.file_name()?.to_str().map(str::to_owned)).flatten()
+    });
+    named.collect()
+}
+
+#[test]
+fn a_second_signal_ends_a_server_whose_workers_stand_still() {
+    let mut server = server("60s");
+    let workers = threads(server.pid(), "tokio-rt-worker");
+    assert!(!workers.is_empty());
+    let mut command = Command::new("python3");
+    command.args(["-c", FREEZE]).args(&workers).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let Ok(mut freezer) = command.spawn() else { return println!("skipped: no python3") };
+    let mut said = String::new();
+    let output = freezer.stdout.take().expect("standard output is piped");
+    BufReader::new(output).read_line(&mut said).expect("a line");
+    if said != "frozen\n" {
+        return println!("skipped: nothing may stop threads here");
+    }
+    server.signal("TERM");
+    // Neither worker runs: only the handler of the signal can tell that it has come.
+    server.signal("INT");
+    let stat = format!("/proc/{}/stat", server.pid());
+    let has_ended = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z "));
+    let deadline = Instant::now() + PATIENCE;
+    while !has_ended() && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    let ended = has_ended();
+    drop(freezer.stdin.take());
+    freezer.wait().expect("the freezer ends");
+    assert!(ended, "the process went on after two signals");
     assert_eq!(server.wait().code(), Some(130));
 }
 

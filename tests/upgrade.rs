@@ -3,6 +3,7 @@
 //! D7 of the catalogue.
 
 mod load;
+mod manager;
 
 use std::fs;
 use std::os::unix::net::UnixStream;
@@ -15,6 +16,7 @@ use crate::support::process::pass;
 use crate::support::tls::Authority;
 use crate::support::{BINARY, Client, PATIENCE, Server, guest, test_guest, wait_for};
 use load::Load;
+use manager::Manager;
 
 const HOST: &str = "a.example";
 
@@ -193,6 +195,26 @@ fn d6_what_waits_to_be_accepted_is_answered_before_the_end() {
         }
         assert_eq!(server.wait().code(), Some(0));
     }
+}
+
+#[test]
+fn d7_the_old_process_names_the_new_one_to_a_manager_that_believes_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut manager = Manager::new(&folder.path().join("notify"));
+    let mut command = Command::new(BINARY);
+    command.env("NOTIFY_SOCKET", &manager.path);
+    let server = Server::start_by(&mut command, &["--app", &guest("hello")]);
+    let mut chain = Chain::of(server);
+    manager.main = chain.process;
+    manager.wait_for("READY=1");
+    for _ in 0..2 {
+        chain.hand_over();
+        manager.wait_for(&format!("MAINPID={}", chain.process));
+        assert_eq!(manager.main, chain.process);
+        assert_eq!(chain.server.get("/sayhello").text(), "Hello, world!\n");
+    }
+    assert_eq!(manager.refused, Vec::<String>::new());
+    chain.stop();
 }
 
 #[test]

@@ -105,13 +105,15 @@ impl Validators {
         httpdate::parse_http_date(text).ok()
     }
 
-    /// Whether a list of tags has this version's; `*` is any version.
+    /// Whether a list of tags has this version's; `*` is any version. Tags behind the
+    /// first [`MOST_TAGS`] are not read: the client then has another version.
     fn is_in(&self, headers: &HeaderMap, name: HeaderName, same: fn(&[u8], &[u8]) -> bool) -> bool {
         let own = self.etag.as_ref().map(HeaderValue::as_bytes);
-        headers.get_all(name).iter().any(|list| {
-            list.as_bytes().trim_ascii() == b"*"
-                || own.is_some_and(|own| tags(list.as_bytes()).any(|tag| same(tag, own)))
-        })
+        let lists = || headers.get_all(&name).iter().take(MOST_TAGS).map(HeaderValue::as_bytes);
+        lists().any(|list| list.trim_ascii() == b"*")
+            || own.is_some_and(|own| {
+                lists().flat_map(tags).take(MOST_TAGS).any(|tag| !tag.is_empty() && same(tag, own))
+            })
     }
 }
 
@@ -133,14 +135,18 @@ fn weak(one: &[u8], other: &[u8]) -> bool {
     opaque(one) == opaque(other)
 }
 
-/// The entity tags of a list; a comma within quotes is part of its tag.
+/// Entity tags of a request that are read.
+const MOST_TAGS: usize = 64;
+
+/// The entity tags of a list, some of them empty; a comma within quotes is part of its
+/// tag.
 fn tags(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     let parts = list.split(move |byte| {
         quoted ^= *byte == b'"';
         *byte == b',' && !quoted
     });
-    parts.map(<[u8]>::trim_ascii).filter(|tag| !tag.is_empty())
+    parts.map(<[u8]>::trim_ascii)
 }
 
 /// Whether a method asks for what is there.
@@ -192,6 +198,32 @@ mod tests {
         }
         let any = headers(&[(header::IF_NONE_MATCH, "*")]);
         assert_eq!(validators().check(&Method::PUT, &any), Failed);
+    }
+
+    #[test]
+    fn no_more_than_sixty_four_tags_are_read() {
+        for (count, outcome) in [
+            (63, (Outcome::Proceed, Outcome::NotModified)),
+            (64, (Outcome::Failed, Outcome::Proceed)),
+            (20_000, (Outcome::Failed, Outcome::Proceed)),
+        ] {
+            for tag in ["\"x\"", ""] {
+                let of = |name: HeaderName| {
+                    let list = format!("{},\"a,b\"", vec![tag; count].join(","));
+                    let in_one = headers(&[(name.clone(), list.as_str())]);
+                    let tags = vec![tag; count].into_iter().chain(["\"a,b\""]);
+                    let lines: Vec<_> = tags.map(|tag| (name.clone(), tag)).collect();
+                    let mut in_lines = HeaderMap::new();
+                    for (name, tag) in lines {
+                        in_lines.append(name, HeaderValue::from_str(tag).unwrap());
+                    }
+                    let one = validators().check(&Method::GET, &in_one);
+                    assert_eq!(validators().check(&Method::GET, &in_lines), one);
+                    one
+                };
+                assert_eq!((of(header::IF_MATCH), of(header::IF_NONE_MATCH)), outcome, "{count}");
+            }
+        }
     }
 
     #[test]

@@ -69,6 +69,7 @@ mod redirect;
 mod wasm;
 
 mod body;
+mod bounded_text;
 mod coarse;
 mod compress;
 mod conditions;

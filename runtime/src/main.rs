@@ -4,12 +4,16 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use myweb_run::build::{build, stop_children};
 use myweb_run::cli::Invocation;
 use myweb_run::config::json_schema;
 use myweb_run::{Compilation, Control, Handover, Logs, MyWeb, REFUSED, Source, Stop, this_program};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag::{register, register_conditional_shutdown};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -198,26 +202,33 @@ fn handed_over(handover: Handover) -> std::io::Result<impl Future<Output = ()>> 
     })
 }
 
-/// Ready at the first Ctrl-C or SIGTERM; the second one ends the process.
+/// Ready at the first Ctrl-C or SIGTERM.
 fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
+    end_at_second_signal()?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let (first, stop) = oneshot::channel::<()>();
-    let mut next = async move || {
+    Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-    };
-    tokio::spawn(async move {
-        next().await;
-        drop(first);
-        next().await;
-        #[allow(clippy::exit)] // At once is what a second signal asks for.
-        std::process::exit(130);
-    });
-    Ok(async { drop(stop.await) })
+    })
 }
+
+/// A second Ctrl-C or SIGTERM ends the process at once. SECURITY: the signal's handler
+/// itself does so, whatever the threads of the server do or wait for.
+fn end_at_second_signal() -> std::io::Result<()> {
+    let is_second = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal only arms the other handler.
+        register_conditional_shutdown(signal, ENDED_AT_ONCE, is_second.clone())?;
+        register(signal, is_second.clone())?;
+    }
+    Ok(())
+}
+
+/// The exit code at a second signal.
+const ENDED_AT_ONCE: i32 = 130;
 
 /// Writes a line to standard error, at once: one of the log's does not come
 /// between it and its end. Nobody is left to be told if that fails.

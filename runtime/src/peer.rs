@@ -69,9 +69,13 @@ impl Peer {
     }
 }
 
+/// Parameters of a forwarded element that are read; RFC 7239 section 5 has four.
+const MOST_PARAMETERS: usize = 16;
+
 /// A parameter of a forwarded element: `for="[::1]:80";proto=https`.
 fn parameter(element: &str, name: &str) -> Option<String> {
-    let mut pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let pairs = element.split(';').take(MOST_PARAMETERS);
+    let mut pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
     let (_, value) = pairs.find(|(key, _)| key.trim().eq_ignore_ascii_case(name))?;
     Some(value.trim().trim_matches('"').to_owned())
 }
@@ -103,6 +107,20 @@ mod tests {
         for (naming, name, value, remote, secure) in [
             (forwarded, "forwarded", "for=192.0.2.1;proto=https", "192.0.2.1:0", true),
             (forwarded, "forwarded", "for=192.0.2.1, for=\"[::1]:80\"", "[::1]:80", false),
+            (
+                forwarded,
+                "forwarded",
+                "a;b;c;d;e;f;g;h;i;j;k;l;m;n;o;for=192.0.2.1",
+                "192.0.2.1:0",
+                false,
+            ),
+            (
+                forwarded,
+                "forwarded",
+                "a;b;c;d;e;f;g;h;i;j;k;l;m;n;o;;for=192.0.2.1",
+                "10.0.0.1:5",
+                false,
+            ),
             (forwarded, "forwarded", "For=unknown", "10.0.0.1:5", false),
             (x_forwarded, "x-forwarded-for", "203.0.113.9, 192.0.2.1", "192.0.2.1:0", false),
             (x_forwarded, "x-forwarded-for", "2001:db8::1", "[2001:db8::1]:0", false),

@@ -307,12 +307,15 @@ fn is_name(name: &str) -> bool {
 /// Decodes each segment once. NUL, text that is not UTF-8, and segments that
 /// would climb are refused.
 fn decode_path(raw: &str) -> Result<String, Refusal> {
-    let path = if raw.contains('%') {
-        let segments: Result<Vec<String>, Refusal> = raw.split('/').map(decode_segment).collect();
-        segments?.join("/")
+    let mut path = String::with_capacity(raw.len());
+    if raw.contains('%') {
+        for (number, segment) in raw.split('/').enumerate() {
+            path.push_str(if number > 0 { "/" } else { "" });
+            decode_segment(segment, &mut path)?;
+        }
     } else {
-        raw.to_owned()
-    };
+        path.push_str(raw);
+    }
     // A path begins with a slash: without this, no segment begins with a dot.
     let dotted = path.as_bytes().windows(2).any(|pair| pair == b"/.");
     if dotted && path.split('/').any(|segment| segment == "." || segment == "..") {
@@ -321,14 +324,19 @@ fn decode_path(raw: &str) -> Result<String, Refusal> {
     Ok(path)
 }
 
-fn decode_segment(segment: &str) -> Result<String, Refusal> {
+/// Adds a segment to a path.
+fn decode_segment(segment: &str, path: &mut String) -> Result<(), Refusal> {
     let decoded = percent_decode_str(segment)
         .decode_utf8()
         .map_err(|_| Refusal::BadRequest("the path is not UTF-8"))?;
     if decoded.contains('\0') {
         return Err(Refusal::BadRequest("the path has a NUL"));
     }
-    Ok(decoded.replace('/', "%2F"))
+    for (number, part) in decoded.split('/').enumerate() {
+        path.push_str(if number > 0 { "%2F" } else { "" });
+        path.push_str(part);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
+use sd_notify::NotifyState;
 use tokio::net::UnixDatagram;
 use tokio::time::{sleep, timeout};
 
@@ -19,6 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often it is looked whether it has ended.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Tells a new process that the old one names the new one to systemd. A version before
+/// did not: then the new process still has to name itself.
+const TELLS: &str = "MYWEB_OLD_PROCESS_TELLS";
 
 /// What a new process says once it serves.
 const SERVING: &[u8] = b"serving";
@@ -43,7 +48,11 @@ impl Handover {
         let serving = timeout(PATIENCE, serving(&ours, &mut successor.child)).await;
         serving.unwrap_or_else(|_| Err("it took too long".to_owned()))?;
         successor.serves = true;
-        Ok(successor.child.id())
+        let process = successor.child.id();
+        // systemd believes the main process alone (`NotifyAccess=main`), which this
+        // process is until now.
+        notify(&[NotifyState::MainPid(process)]);
+        Ok(process)
     }
 
     fn spawn(&self, ready: OwnedFd) -> Result<Child, String> {
@@ -56,7 +65,7 @@ impl Handover {
         let mut command = Command::new(&program);
         let count = (self.0.len() + 1).to_string();
         command.args(arguments).stdin(Stdio::null());
-        command.env("LISTEN_FDS", count).env_remove("LISTEN_PID");
+        command.env("LISTEN_FDS", count).env_remove("LISTEN_PID").env(TELLS, "1");
         command.fd_mappings(mappings.collect()).map_err(|error| error.to_string())?;
         command.spawn().map_err(|error| format!("{}: {error}", program.to_string_lossy()))
     }
@@ -95,15 +104,21 @@ async fn serving(socket: &UnixDatagram, child: &mut Child) -> Result<(), String>
     }
 }
 
-/// Tells who started this process that it serves: the process before it, or
-/// systemd (`Type=notify`).
+/// Tells who started this process that it serves: the process before it, which tells
+/// systemd, or systemd itself (`Type=notify`).
 pub(crate) fn say_serving(parent: Option<&StdUnixDatagram>) {
     if let Some(Err(error)) = parent.map(|parent| parent.send(SERVING)) {
         tracing::debug!("nobody hears that this process serves: {error}");
     }
-    let states =
-        [sd_notify::NotifyState::MainPid(std::process::id()), sd_notify::NotifyState::Ready];
-    if let Err(error) = sd_notify::notify(&states) {
-        tracing::warn!("systemd does not hear that this process serves: {error}");
+    let parent_tells = parent.is_some() && std::env::var_os(TELLS).is_some();
+    if !parent_tells {
+        notify(&[NotifyState::MainPid(std::process::id()), NotifyState::Ready]);
+    }
+}
+
+/// Tells systemd, if this process was started by systemd.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!("systemd does not hear which process serves: {error}");
     }
 }

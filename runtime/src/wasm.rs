@@ -4,6 +4,7 @@ mod app;
 mod background;
 mod bindings;
 mod cache;
+mod cause;
 mod clock;
 mod compile;
 mod component;
@@ -20,6 +21,7 @@ mod library;
 mod memory;
 mod meter;
 mod mounted;
+mod names;
 mod output;
 mod pool;
 mod script;
@@ -204,6 +206,7 @@ fn digest(engine: &wasmtime::Engine, kind: EngineKind) -> [u8; 32] {
     }
     let mut sha = Sha(Sha256::new());
     env!("CARGO_PKG_VERSION").hash(&mut sha);
+    names::VERSION.hash(&mut sha);
     engine.precompile_compatibility_hash().hash(&mut sha);
     kind.name().hash(&mut sha);
     sha.0.finalize().into()

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::log::excerpt;
 use crate::error::explain;
 use crate::files::{Entry, Root};
 
@@ -19,7 +18,8 @@ pub(crate) enum Denied {
     NotGranted,
     NotFound,
     TooLarge,
-    Unreadable,
+    /// What the system said.
+    Unreadable(String),
 }
 
 impl GrantedFiles {
@@ -34,7 +34,7 @@ impl GrantedFiles {
         match root.file(path) {
             Ok(Some(file)) => Ok(file),
             Ok(None) => Err(Denied::NotFound),
-            Err(error) => Err(unreadable(path, &error)),
+            Err(error) => Err(unreadable(&error)),
         }
     }
 
@@ -47,13 +47,13 @@ impl GrantedFiles {
 }
 
 /// Reads a file that was opened.
-pub(crate) fn read(found: &Entry, path: &str) -> Result<Bytes, Denied> {
-    found.read().map_err(|error| unreadable(path, &error))
+pub(crate) fn read(found: &Entry) -> Result<Bytes, Denied> {
+    found.read().map_err(|error| unreadable(&error))
 }
 
-fn unreadable(path: &str, error: &std::io::Error) -> Denied {
-    tracing::warn!("{}: {}", excerpt(path), explain(error));
-    Denied::Unreadable
+/// SECURITY: nothing is logged here, since a guest may ask as often as it likes.
+fn unreadable(error: &std::io::Error) -> Denied {
+    Denied::Unreadable(explain(error))
 }
 
 impl Denied {
@@ -63,7 +63,7 @@ impl Denied {
             Denied::NotGranted => "the app was granted no files; start the server with --files DIR",
             Denied::NotFound => "there is no such file among the granted ones",
             Denied::TooLarge => "it is larger than an answer may be",
-            Denied::Unreadable => "it cannot be read",
+            Denied::Unreadable(_) => "it cannot be read",
         }
     }
 }

@@ -208,7 +208,7 @@ pub(crate) fn link<T: 'static>(
 }
 
 /// What of a guest's text stands in a line of the log, in bytes.
-const EXCERPT: usize = 200;
+pub(crate) const EXCERPT: usize = 200;
 
 /// The beginning of a guest's text, escaped.
 pub(crate) fn excerpt(text: &str) -> String {

@@ -48,16 +48,27 @@ pub(crate) struct Accepted {
     identity: u16,
 }
 
+/// Codings of a request that are read; there are fewer than 20 in all (the registry of
+/// RFC 9110 section 16.6.1). Those behind them count as not accepted.
+const MOST: usize = 32;
+/// The longest name of one that is known, in bytes.
+const LONGEST: usize = "identity".len();
+
 impl Accepted {
     /// What a request accepts; nothing but identity if it does not say.
     pub(crate) fn of(headers: &HeaderMap) -> Accepted {
         let mut named: [Option<u16>; 3] = [None; 3];
         let (mut identity, mut others) = (None, 0);
         let lines = headers.get_all(header::ACCEPT_ENCODING).iter();
-        for item in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')) {
+        let items = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+        for item in items.take(MOST) {
             let (name, weight) = item.split_once(';').unwrap_or((item, ""));
             let weight = weight_of(weight);
-            match name.trim().to_ascii_lowercase().as_str() {
+            let name = name.trim();
+            if name.len() > LONGEST {
+                continue;
+            }
+            match name.to_ascii_lowercase().as_str() {
                 "*" => others = weight,
                 "identity" => identity = Some(weight),
                 name => {
@@ -104,6 +115,24 @@ fn weight_of(parameter: &str) -> u16 {
 mod tests {
     use super::*;
     use http::HeaderValue;
+
+    #[test]
+    fn no_more_than_thirty_two_codings_are_read() {
+        for (count, best) in [(31, Some("br")), (32, None), (20_000, None)] {
+            for item in ["a", "", "x".repeat(60).as_str()] {
+                // In one line, and in a line for each.
+                let mut one = HeaderMap::new();
+                let list = format!("{},br", vec![item; count].join(","));
+                one.insert(header::ACCEPT_ENCODING, HeaderValue::try_from(list).unwrap());
+                assert_eq!(Accepted::of(&one).best(|_| true).map(Coding::token), best, "{count}");
+                let mut lines = HeaderMap::new();
+                for item in vec![item; count].into_iter().chain(["br"]) {
+                    lines.append(header::ACCEPT_ENCODING, HeaderValue::from_str(item).unwrap());
+                }
+                assert_eq!(Accepted::of(&lines).best(|_| true).map(Coding::token), best, "{count}");
+            }
+        }
+    }
 
     #[test]
     fn the_best_coding_is_the_clients_choice_then_ours() {

@@ -1,7 +1,7 @@
 //! Which parts of a file a client asks for (RFC 9110 section 14). Pure.
 
-/// More parts than this, after those that touch were joined, are answered with
-/// the whole: they would cost more than it.
+/// More parts than this are answered with the whole: they would cost more than it.
+/// Nothing behind them is read.
 const MOST: usize = 16;
 
 /// What of a representation is sent.
@@ -39,7 +39,12 @@ pub(super) fn select(header: &str, whole: u64) -> Selected {
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return Selected::Whole;
     }
-    let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
+    // Each empty item counts, too: RFC 9110 section 5.6.1.2 asks to accept a few.
+    let items: Vec<&str> = list.split(',').take(MOST + 1).map(str::trim).collect();
+    if items.len() > MOST {
+        return Selected::Whole;
+    }
+    let items = items.into_iter().filter(|item| !item.is_empty());
     let Some(parts) = items.map(|item| part(item, whole)).collect::<Option<Vec<_>>>() else {
         return Selected::Whole;
     };
@@ -47,11 +52,7 @@ pub(super) fn select(header: &str, whole: u64) -> Selected {
         return Selected::Whole;
     }
     let parts = join(parts.into_iter().flatten().collect());
-    match parts.len() {
-        0 => Selected::Unsatisfiable,
-        1..=MOST => Selected::Parts(parts),
-        _ => Selected::Whole,
-    }
+    if parts.is_empty() { Selected::Unsatisfiable } else { Selected::Parts(parts) }
 }
 
 /// One range: `None` if it is not valid, `Some(None)` if it is beyond the end.
@@ -131,12 +132,21 @@ mod tests {
     }
 
     #[test]
-    fn many_parts_are_the_whole_unless_they_touch() {
-        let apart: Vec<String> = (0..17).map(|n| format!("{}-{0}", n * 2)).collect();
-        assert_eq!(select(&format!("bytes={}", apart.join(",")), 100), Selected::Whole);
-        let touching = vec!["0-9"; 10_000].join(",");
-        let one = Selected::Parts(vec![Part { start: 0, length: 10 }]);
-        assert_eq!(select(&format!("bytes={touching}"), 100), one);
+    fn more_than_sixteen_parts_are_the_whole_and_nothing_behind_them_is_read() {
+        let apart = |count: u64| {
+            let items: Vec<String> = (0..count).map(|n| format!("{}-{0}", n * 2)).collect();
+            select(&format!("bytes={}", items.join(",")), 100)
+        };
+        assert!(matches!(apart(16), Selected::Parts(parts) if parts.len() == 16));
+        assert_eq!(apart(17), Selected::Whole);
+        let touching = |count| select(&format!("bytes={}", vec!["0-9"; count].join(",")), 100);
+        assert_eq!(touching(16), Selected::Parts(vec![Part { start: 0, length: 10 }]));
+        assert_eq!(touching(10_000), Selected::Whole);
+        // An invalid part behind the seventeenth is not seen, nor are empty ones.
+        for (item, selected) in [("200-", Selected::Whole), ("", Selected::Whole)] {
+            let list = vec![item; 60_000].join(",");
+            assert_eq!(select(&format!("bytes={list}"), 100), selected);
+        }
         assert_eq!(select("bytes=0-", 0), Selected::Unsatisfiable);
     }
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 
-use super::EngineKind;
 use super::world::not_valid;
+use super::{EngineKind, cause, names};
 use crate::limits::Limits;
 use crate::units::{Bytes, Span};
 
@@ -74,8 +74,8 @@ impl Compiler {
         component: &[u8],
     ) -> Result<Vec<u8>, String> {
         let Some(program) = &self.program else {
-            let compiled = engine.precompile_component(component);
-            return compiled.map_err(|error| not_valid(&format!("{error:#}")));
+            let compiled = engine.precompile_component(&names::bounded(component));
+            return compiled.map_err(|error| not_valid(&cause::of_load(&error)));
         };
         let mut command = Command::new(program);
         command
@@ -103,7 +103,7 @@ impl Compiler {
             Said::Late => Err(self.too_long()),
             Said::All(compiled) if status.success() => Ok(compiled),
             Said::All(why) if status.code() == Some(REFUSED.into()) => {
-                Err(self.told(&String::from_utf8_lossy(&why)))
+                Err(self.told(&cause::of_compiler(&why)))
             }
             Said::All(_) => Err(self.ended(status)),
         }
@@ -194,8 +194,9 @@ pub fn compile(compilation: &Compilation) -> Result<Vec<u8>, String> {
     let mut component = Vec::new();
     io::stdin().lock().read_to_end(&mut component).map_err(|error| error.to_string())?;
     let engine = wasmtime::Engine::new(&super::settings(compilation.engine));
+    let component = names::bounded(&component);
     let compiled = engine.and_then(|engine| engine.precompile_component(&component));
-    compiled.map_err(|error| format!("{error:#}"))
+    compiled.map_err(|error| cause::of_load(&error))
 }
 
 /// What exceeds this is ended by the system. If it does not know a limit, the

@@ -9,11 +9,13 @@ use wasmtime::component::{ComponentExportIndex, InstancePre};
 use super::Engine;
 use super::bindings::{Params, Results};
 use super::cache::Code;
+use super::cause;
 use super::host::Host;
 use super::script;
 use super::settings::guest_stack;
 use super::source::Identity;
 use super::world::World;
+use crate::capability::log::excerpt;
 
 /// A page of WebAssembly, in bytes.
 const PAGE: usize = 64 << 10;
@@ -78,10 +80,9 @@ impl Component {
             World::Wsgi | World::JavaScript => check_script(&engine.wasm, &code.component, name)?,
             World::Proxy | World::Service => find_handle(&code.component, name)?,
         };
-        let instance_pre = engine
-            .linker
-            .instantiate_pre(&code.component)
-            .map_err(|error| format!("needs what the server does not offer: {error:#}"))?;
+        let instance_pre = engine.linker.instantiate_pre(&code.component).map_err(|error| {
+            format!("needs what the server does not offer: {}", cause::of_load(&error))
+        })?;
         let (content, bytes, used) = (identity.content, code.bytes, AtomicU64::new(0));
         let usual_reuse = if identity.scripts { SCRIPTS_SERVE } else { 1 };
         Ok(Component { engine, instance_pre, world, export, content, bytes, used, usual_reuse })
@@ -119,7 +120,12 @@ fn check_application(
         return Err(format!("exports `{name}`, but not as a function; see wit/handler.wit"));
     };
     function.typecheck::<Params<'_>, Results>(&component_type.instance_type()).map_err(
-        |error| format!("its `{name}` has another type than wit/handler.wit: {error:#}"),
+        |error| {
+            format!(
+                "its `{name}` has another type than wit/handler.wit: {}",
+                cause::of_load(&error)
+            )
+        },
     )?;
     Ok(index)
 }
@@ -141,7 +147,9 @@ fn check_script(
     };
     let checked =
         function.typecheck::<script::Params<'_>, script::Results>(&component_type.instance_type());
-    checked.map_err(|error| format!("its `{CALL}` has another type: {error:#}; build it again"))?;
+    checked.map_err(|error| {
+        format!("its `{CALL}` has another type: {}; build it again", cause::of_load(&error))
+    })?;
     find(component, interface, CALL)
 }
 
@@ -161,7 +169,9 @@ fn find(
 ) -> Result<ComponentExportIndex, String> {
     let instance = component.get_export_index(None, interface);
     let function = instance.and_then(|instance| component.get_export_index(Some(&instance), name));
-    function.ok_or_else(|| format!("its `{interface}` has no function `{name}`; build it again"))
+    function.ok_or_else(|| {
+        format!("its `{}` has no function `{name}`; build it again", excerpt(interface))
+    })
 }
 
 /// The functions of the interfaces of `wasi:http`, and of those of scripts.

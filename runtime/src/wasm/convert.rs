@@ -176,6 +176,7 @@ pub(super) fn head(
 fn announced(headers: &HeaderMap) -> Option<HeaderValue> {
     let values = headers.get_all(header::TRAILER).iter();
     let names = values.filter_map(|value| value.to_str().ok()).flat_map(|names| names.split(','));
+    let names = names.take(MOST_HEADERS);
     let names = names.filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok());
     let names: Vec<String> =
         names.filter(|name| !is_no_trailer(name)).map(|name| name.to_string()).collect();

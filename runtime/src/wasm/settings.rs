@@ -1,9 +1,12 @@
 //! How the engines are set: what guests may use of WebAssembly, and how large
 //! each part of an instance may be.
 
+use std::num::NonZeroUsize;
+
 use wasmtime::{Config, Enabled, ModuleVersionStrategy, PoolingAllocationConfig, WasmFeatures};
 
 use super::EngineKind;
+use super::cause::FRAMES;
 use crate::limits::Limits;
 
 /// Linear memories, tables and core modules that one component may have.
@@ -71,7 +74,8 @@ pub(super) fn settings(kind: EngineKind) -> Config {
         .async_stack_size(stack + HOST_STACK)
         .async_stack_zeroing(true)
         .memory_init_cow(true)
-        .generate_address_map(true);
+        .generate_address_map(true)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES));
     for feature in OFF {
         config.wasm_features(feature, false);
     }

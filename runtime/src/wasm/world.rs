@@ -2,6 +2,9 @@
 
 use wasmparser::{ComponentExternalKind, Parser, Payload};
 
+use super::cause;
+use crate::capability::log::excerpt;
+
 /// The name of the export of `myweb:handler`.
 const APPLICATION: &str = "application";
 /// The interfaces of `guests/python/wit/python.wit` and of
@@ -34,7 +37,7 @@ impl World {
     /// It exports nothing that answers requests: a sentence says what it does
     /// export, and the mend.
     pub(super) fn of(component: &[u8]) -> Result<(World, String), String> {
-        let names = exports(component).map_err(|error| not_valid(&error.to_string()))?;
+        let names = exports(component).map_err(|error| not_valid(&cause::of_parser(&error)))?;
         let world = |name: &String| {
             let world = match name.as_str() {
                 APPLICATION => World::Application,
@@ -47,8 +50,7 @@ impl World {
             Some((world, name.clone()))
         };
         names.iter().find_map(world).ok_or_else(|| {
-            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            let names = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+            let names = told(&names);
             format!(
                 "exports {names}, but a handler exports `{APPLICATION}` of myweb:handler@0.1.0, \
                  `{INCOMING_HANDLER}x` or `{HANDLER}x`; build it with the myweb SDK, or against \
@@ -57,6 +59,20 @@ impl World {
         })
     }
 }
+
+/// The names of exports, as far as one line of the log goes.
+fn told(names: &[String]) -> String {
+    let first = names.iter().take(MOST_TOLD).map(|name| format!("`{}`", excerpt(name)));
+    let first: Vec<String> = first.collect();
+    match names.len().saturating_sub(MOST_TOLD) {
+        0 if names.is_empty() => "nothing".to_owned(),
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+/// Exports whose names the log shows.
+const MOST_TOLD: usize = 10;
 
 /// What is said of bytes that are no component.
 pub(super) fn not_valid(why: &str) -> String {
@@ -128,5 +144,14 @@ mod tests {
         let why = world(&format!("{other} {old}")).unwrap_err();
         let said = "exports `wasi:cli/run@0.2.0`, `wasi:http/incoming-handler@0.1.0`, but";
         assert!(why.starts_with(said), "{why}");
+    }
+
+    #[test]
+    fn names_of_exports_are_told_in_one_short_line() {
+        let names: Vec<String> =
+            (0..1_000).map(|n| format!("{n}\n{}", "x".repeat(9_999))).collect();
+        let said = told(&names);
+        assert!(said.starts_with("`0\\nxxx") && said.ends_with(" and 990 more"), "{said:.80}");
+        assert!(said.len() < 3_000, "{} bytes", said.len());
     }
 }

@@ -17,6 +17,7 @@ use super::{Given, Set, incoming, pump};
 use crate::error::GuestError;
 use crate::request::{Request, Upload};
 use crate::wasm::app::App;
+use crate::wasm::cause;
 use crate::wasm::host::Host;
 use crate::wasm::output::Logging;
 
@@ -118,7 +119,7 @@ impl Called {
                 answer.into_http(store, received)
             })?,
             Err(code) => {
-                let _ = set.send(Err(format!("{code:?}")));
+                let _ = set.send(Err(cause::debug(&code)));
                 return Ok(());
             }
         };

@@ -12,6 +12,7 @@ use super::{Given, Set, incoming};
 use crate::error::GuestError;
 use crate::request::{Request, Upload};
 use crate::wasm::app::App;
+use crate::wasm::cause;
 use crate::wasm::instance::Instance;
 use crate::wasm::output::Logging;
 
@@ -56,7 +57,7 @@ async fn handle(
     let incoming = http.new_incoming_request(scheme, incoming(request, upload))?;
     let outparam = http.new_response_outparam_from_callback(move |answer| {
         // Nobody waits for the answer to a request that is refused.
-        let _ = set.send(answer.map_err(|code| format!("{code:?}")));
+        let _ = set.send(answer.map_err(|code| cause::debug(&code)));
     })?;
     let handle = instance.export.proxy()?;
     handle.call_async(&mut instance.store, (incoming, outparam)).await

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::log::excerpt;
 use crate::error::explain;
 use crate::files::{Entry, Root};
 
@@ -19,7 +18,8 @@ pub(crate) enum Denied {
     NotGranted,
     NotFound,
     TooLarge,
-    Unreadable,
+    /// The system's reason.
+    Unreadable(String),
 }
 
 impl GrantedFiles {
@@ -34,7 +34,7 @@ impl GrantedFiles {
         match root.file(path) {
             Ok(Some(file)) => Ok(file),
             Ok(None) => Err(Denied::NotFound),
-            Err(error) => Err(unreadable(path, &error)),
+            Err(error) => Err(Denied::Unreadable(explain(&error))),
         }
     }
 
@@ -47,23 +47,19 @@ impl GrantedFiles {
 }
 
 /// Reads a file that was opened.
-pub(crate) fn read(found: &Entry, path: &str) -> Result<Bytes, Denied> {
-    found.read().map_err(|error| unreadable(path, &error))
-}
-
-fn unreadable(path: &str, error: &std::io::Error) -> Denied {
-    tracing::warn!("{}: {}", excerpt(path), explain(error));
-    Denied::Unreadable
+pub(crate) fn read(found: &Entry) -> Result<Bytes, Denied> {
+    found.read().map_err(|error| Denied::Unreadable(explain(&error)))
 }
 
 impl Denied {
     /// The reason, for the log.
-    pub(crate) fn why(&self) -> &'static str {
-        match self {
+    pub(crate) fn why(&self) -> String {
+        let why = match self {
             Denied::NotGranted => "the app was granted no files; start the server with --files DIR",
             Denied::NotFound => "there is no such file among the granted ones",
             Denied::TooLarge => "it is larger than an answer may be",
-            Denied::Unreadable => "it cannot be read",
-        }
+            Denied::Unreadable(why) => return format!("it cannot be read: {why}"),
+        };
+        why.to_owned()
     }
 }

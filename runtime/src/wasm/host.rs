@@ -27,6 +27,7 @@ use crate::capability::files::{self, Denied};
 use crate::capability::{Grants, config, keys, keyvalue, log};
 use crate::config::plan::Clock;
 use crate::limits::Limits;
+use crate::observe::Severity;
 use crate::request::Request;
 use crate::tenant::{Taken, Tenant};
 
@@ -193,7 +194,7 @@ fn read_file(
     let bytes = match host.grants.files.open(&path, FILE) {
         Ok((found, length)) => {
             host.given = Some(host.memory.hold(length)?);
-            files::read(&found, &path)
+            files::read(&found)
         }
         Err(denied) => Err(denied),
     };
@@ -201,7 +202,11 @@ fn read_file(
         Denied::NotGranted => FilesError::NotGranted,
         Denied::NotFound => FilesError::NotFound,
         Denied::TooLarge => FilesError::TooLarge,
-        Denied::Unreadable => FilesError::Unreadable,
+        Denied::Unreadable(why) => {
+            let what = format_args!("{}: {why}", log::excerpt(&path));
+            host.output.log().report(Severity::Warn, &what);
+            FilesError::Unreadable
+        }
     });
     Ok((bytes.map(Vec::from),))
 }

@@ -21,7 +21,7 @@ use crate::error::StartError;
 use crate::files::FileCache;
 use crate::limits::Limits;
 use crate::machine;
-use crate::observe::Logs;
+use crate::observe::{Logs, ServerLog};
 use crate::server::{self, Stop, listen::Listeners};
 use crate::site::{self, Common, Eager, Site};
 use crate::state::{self, State};
@@ -82,7 +82,7 @@ pub(crate) struct Shared {
     certificates: CurrentCertificates,
     library: Arc<Library>,
     logs: Logs,
-    common: Common,
+    pub(crate) common: Common,
     pub(crate) site: ArcSwap<Site>,
     ids: RequestIds,
     /// One reload at a time: what was read first is not stored last.
@@ -169,8 +169,9 @@ impl MyWeb {
             problems.push(Problem::of_all(format!("outbound-ca: {why}")));
             Client::new(None).map_err(StartError::Engine)
         })?;
-        let (encoders, stores) = (Encoders::default(), Stores::default());
-        let common = Common { cache, client, encoders, stores, memory };
+        let server_log = ServerLog::new(plan.limits.log_rate, plan.limits.access_log_rate);
+        let (encoders, stores) = (Encoders::default(), Stores::new(server_log.clone()));
+        let common = Common { cache, client, encoders, stores, memory, server_log };
         let loaded = match site::load(&plan, &library, &logs, &common, eager, None) {
             Ok(loaded) if problems.is_empty() => loaded,
             loaded => {

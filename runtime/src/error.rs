@@ -9,13 +9,14 @@ use http::Method;
 use thiserror::Error;
 
 use crate::limits::rate::OverRate;
+use crate::observe::{indented, shown};
 use crate::tenant::Lack;
 
 /// Why the server did not start, or did not take a change.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The configuration contradicts itself.
-    #[error("{}", .0.join("\n"))]
+    #[error("{}", .0.iter().map(|problem| shown(problem)).collect::<Vec<_>>().join("\n"))]
     Config(Vec<String>),
     /// There is nothing to serve.
     #[error(
@@ -23,7 +24,7 @@ pub enum StartError {
     )]
     Nothing,
     /// A component cannot be used.
-    #[error("{}: {why}", path.display())]
+    #[error("{}: {}", shown(&path.display()), shown(why))]
     Component {
         /// The component's file.
         path: PathBuf,
@@ -31,7 +32,7 @@ pub enum StartError {
         why: String,
     },
     /// A directory cannot be used.
-    #[error("{}: {why}", path.display())]
+    #[error("{}: {}", shown(&path.display()), shown(why))]
     Directory {
         /// The directory.
         path: PathBuf,
@@ -39,7 +40,7 @@ pub enum StartError {
         why: String,
     },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {why}")]
+    #[error("cannot listen on {}: {}", shown(address), shown(why))]
     Listen {
         /// The address as it was given.
         address: String,
@@ -47,7 +48,7 @@ pub enum StartError {
         why: String,
     },
     /// An app could not be built.
-    #[error("{0}")]
+    #[error("{}", indented(.0))]
     Build(String),
     /// The machine does not give what the limits ask for.
     #[error("the engine did not start: {0}")]
@@ -154,7 +155,7 @@ pub(crate) enum GuestError {
     #[error("the guest handed over more than {0} bytes in one call")]
     HandedOver(usize),
     #[error("the guest sent the file {path:?}: {why}")]
-    File { path: String, why: &'static str },
+    File { path: String, why: String },
     #[error("its instance served another request, too, and ended for that: {0}")]
     EndedForAnother(String),
     #[error("the server failed to run the guest")]

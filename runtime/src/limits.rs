@@ -35,6 +35,10 @@ pub struct Limits {
     /// What a tenant's guests may write to their logs, in bytes a second. The rest
     /// is counted.
     pub log_rate: usize,
+    /// Lines of the access log about a tenant's requests, in bytes a second. The rest
+    /// is dropped and counted. The server's own value is that of requests without a
+    /// tenant.
+    pub access_log_rate: usize,
     /// Requests of a tenant that run at the same time, and the instances it
     /// keeps for reuse.
     pub concurrency: usize,
@@ -115,6 +119,7 @@ impl Default for Limits {
             value: 1 << 20,
             key_value: 100 << 20,
             log_rate: 1 << 20,
+            access_log_rate: 16 << 20,
             concurrency: 64,
             queue: 128,
             queue_time: Duration::from_secs(5),

@@ -14,6 +14,7 @@ use myweb_run::config::json_schema;
 use myweb_run::{Compilation, Control, Handover, Logs, MyWeb, REFUSED, Source, Stop, this_program};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
+use myweb_run::{EventLog, event_fields, for_terminal, indented, one_line};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -38,9 +39,11 @@ fn main() -> ExitCode {
             // Its progress, and what it warns of.
             let ansi = stderr().is_terminal();
             let log = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(ansi);
-            log.with_writer(stderr).init();
+            log.fmt_fields(event_fields()).with_writer(stderr).init();
             let built = build(&recipe, state.as_deref(), &output);
-            built.map(|()| say(&format!("built {}", output.display()))).map_err(anyhow::Error::msg)
+            built
+                .map(|()| say(&format!("built {}", output.display())))
+                .map_err(|why| anyhow::Error::msg(indented(&why)))
         }
     };
     match result {
@@ -54,14 +57,16 @@ fn main() -> ExitCode {
 
 fn serve(source: Source) -> anyhow::Result<()> {
     let logs = Logs::start().context("cannot start a thread")?;
-    let log = logs.to_stderr();
+    let log = EventLog::new(logs.to_stderr());
     let level = log_level()?;
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)
         .with_ansi(stderr().is_terminal())
-        .with_writer(move || log.clone())
+        .fmt_fields(event_fields())
+        .with_writer(log)
         .init();
+    std::panic::set_hook(Box::new(report_panic));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -149,9 +154,10 @@ fn table(tenants: &[(String, Vec<[String; 3]>)]) -> String {
         let width =
             |column: usize| routes.iter().map(|route| route[column].len()).max().unwrap_or(0);
         let (methods, paths) = (width(0), width(1));
-        table.push_str(&format!("{tenant}\n"));
+        table.push_str(&format!("{}\n", one_line(tenant)));
         for [method, path, what] in routes {
-            table.push_str(&format!("  {method:methods$}  {path:paths$}  {what}\n"));
+            let line = format!("  {method:methods$}  {path:paths$}  {what}");
+            table.push_str(&format!("{}\n", one_line(&line)));
         }
     }
     table
@@ -166,6 +172,14 @@ fn log_level() -> anyhow::Result<tracing::Level> {
         "debug" => Ok(tracing::Level::DEBUG),
         other => anyhow::bail!("MYWEB_LOG={other}: write error, warn, info or debug"),
     }
+}
+
+/// Reports a panic of the server itself as an event: one line, whatever its message
+/// was made of.
+fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let trace = std::backtrace::Backtrace::capture();
+    let thread = std::thread::current();
+    tracing::error!("thread {:?} {panic}\n{trace}", thread.name().unwrap_or_default());
 }
 
 /// SIGHUP loads what has changed, SIGUSR1 opens the logs again.
@@ -233,10 +247,10 @@ const ENDED_AT_ONCE: i32 = 130;
 /// Writes a line to standard error, at once: one of the log's does not come
 /// between it and its end. Nobody is left to be told if that fails.
 fn say(line: &str) {
-    let _ = stderr().write_all(format!("{line}\n").as_bytes());
+    let _ = stderr().write_all(format!("{}\n", for_terminal(line)).as_bytes());
 }
 
 /// Writes to standard output.
 fn print(text: &str) {
-    let _ = stdout().write_all(text.as_bytes());
+    let _ = stdout().write_all(for_terminal(text).as_bytes());
 }

@@ -2,8 +2,11 @@
 //! log, and its tenant's totals. One guard, so that none is forgotten.
 
 mod access;
+mod escape;
+mod events;
 mod lines;
 mod outlet;
+mod report;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -13,8 +16,13 @@ use http::{Method, StatusCode, Uri};
 
 use crate::request::{Request, RequestId};
 use crate::tenant::Tenant;
-pub(crate) use access::{AccessLog, rfc3339_now};
+pub(crate) use access::AccessLog;
+use access::rfc3339_now;
+pub(crate) use escape::{is_escaped, shown};
+pub use escape::{event_fields, for_terminal, indented, one_line};
+pub use events::{EventLog, EventWriter};
 pub use lines::{Logs, Sink};
+pub(crate) use report::{ServerLog, Severity, Subject};
 
 /// What a guest used for a request.
 #[derive(Debug, Default)]
@@ -99,6 +107,8 @@ pub(crate) struct Totals {
     memory: AtomicUsize,
     instances: AtomicU64,
     log_dropped: AtomicU64,
+    /// Lines of the access log that were over its rate.
+    access_dropped: AtomicU64,
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -110,6 +120,8 @@ fn nanos(time: Duration) -> u64 {
 pub(crate) struct Visit {
     pub(crate) id: RequestId,
     log: Option<Arc<AccessLog>>,
+    /// Set while lines for the developer of the server are written.
+    server_log: Option<Arc<ServerLog>>,
     /// The method and target of a request that was refused before it was
     /// understood.
     misunderstood: Option<(Method, Uri)>,
@@ -134,6 +146,7 @@ impl Visit {
         Box::new(Visit {
             id,
             log,
+            server_log: None,
             misunderstood: None,
             remote,
             started: Instant::now(),
@@ -174,34 +187,36 @@ impl Visit {
         self.status = status;
     }
 
+    /// Reports of the request for the developer of the server go to this log.
+    pub(crate) fn set_server_log(&mut self, log: Option<Arc<ServerLog>>) {
+        self.server_log = log;
+    }
+
     /// Tells of a failure in the server's log, and in its tenant's.
     pub(crate) fn tell(&self, failure: &dyn std::fmt::Display) {
-        if let Some(line) = self.line_of(failure) {
-            tracing::error!("{line}");
-        }
+        self.report(Severity::Error, failure);
     }
 
     /// Tells of a limit that was reached, likewise.
     pub(crate) fn warn(&self, refusal: &dyn std::fmt::Display) {
-        if let Some(line) = self.line_of(refusal) {
-            tracing::warn!("{line}");
-        }
+        self.report(Severity::Warn, refusal);
     }
 
-    /// A line about the request, as far as its tenant may fill the logs. It is in
-    /// the tenant's own log then.
-    fn line_of(&self, what: &dyn std::fmt::Display) -> Option<String> {
-        let line = format!("{self}: {what}");
-        let Some(tenant) = &self.tenant else { return Some(line) };
-        if !tenant.may_log(line.len()) {
-            let spent = self.request.as_ref().map(|request| &request.spent);
-            spent.inspect(|spent| spent.add_log_dropped(line.len()));
-            return None;
-        }
-        if let Some(sink) = &tenant.log {
-            sink.write(&format!("{} {line}\n", rfc3339_now()));
-        }
-        Some(line)
+    /// Tells the developer of the server, if asked to.
+    pub(crate) fn debug(&self, refusal: &dyn std::fmt::Display) {
+        self.report(Severity::Debug, refusal);
+    }
+
+    /// Writes a line about the request, as far as its tenant may fill the logs.
+    fn report(&self, severity: Severity, what: &dyn std::fmt::Display) {
+        let Some(tenant) = &self.tenant else {
+            let line = format_args!("request {}: {what}", self.id);
+            self.server_log.iter().for_each(|log| log.report(severity, &line));
+            return;
+        };
+        let (route, request) = (self.route.as_deref(), Some(self.id));
+        let spent = self.request.as_ref().map(|request| &request.spent);
+        Subject { tenant, route, request }.report(severity, what, spent);
     }
 
     /// The server itself worked for so long on the answer's body.
@@ -214,19 +229,6 @@ impl Visit {
     /// So much more of the answer's body was handed to the connection.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.bytes_out += bytes as u64;
-    }
-}
-
-/// As it stands in the server's log.
-impl std::fmt::Display for Visit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let Some(tenant) = &self.tenant {
-            write!(f, "tenant {} ", tenant.name)?;
-        }
-        if let Some(route) = &self.route {
-            write!(f, "route {route} ")?;
-        }
-        write!(f, "request {}", self.id)
     }
 }
 
@@ -252,9 +254,12 @@ impl Totals {
             self.memory.fetch_max(request.spent.memory.load(Relaxed), Relaxed);
             self.instances.fetch_add(request.spent.instances.load(Relaxed), Relaxed);
             self.bytes_in.fetch_add(request.spent.received.load(Relaxed), Relaxed);
-            let dropped = request.spent.log_dropped.load(Relaxed);
-            self.log_dropped.fetch_add(dropped as u64, Relaxed);
         }
+    }
+
+    /// So many bytes of log were over the tenant's limits.
+    pub(crate) fn add_log_dropped(&self, bytes: usize) {
+        self.log_dropped.fetch_add(bytes as u64, Relaxed);
     }
 }
 
@@ -264,7 +269,8 @@ impl std::fmt::Display for Totals {
         write!(
             f,
             "{} requests, {} us of CPU time, {} us of wall time, {} bytes in, {} bytes out, \
-             at most {} bytes of memory an instance, {} instances, {} bytes of log dropped",
+             at most {} bytes of memory an instance, {} instances, {} lines of the access log dropped, \
+             {} bytes of log dropped",
             value(&self.requests),
             value(&self.cpu_ns) / 1_000,
             value(&self.wall_us),
@@ -272,6 +278,7 @@ impl std::fmt::Display for Totals {
             value(&self.bytes_out),
             self.memory.load(Relaxed),
             value(&self.instances),
+            value(&self.access_dropped),
             value(&self.log_dropped)
         )
     }

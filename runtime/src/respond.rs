@@ -81,7 +81,7 @@ pub(crate) fn refuse(
             visit.warn(refusal);
         }
         // What else any client can bring about is nobody's error.
-        _ => tracing::debug!("{visit}: {refusal}"),
+        _ => visit.debug(refusal),
     }
     let own = pages.0.get(&status).filter(|_| !asked.json).cloned();
     let (kind, page) = own.unwrap_or_else(|| page(status, asked.json, &visit.id));

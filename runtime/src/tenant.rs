@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use crate::config::plan::{Clock, TenantPlan};
 use crate::error::Refusal;
 use crate::limits::Limits;
-use crate::limits::rate::{Buckets, Flow};
+use crate::limits::rate::{Buckets, Metered};
 use crate::observe::{Sink, Spent, Totals};
 use crate::site::TenantSite;
 pub(crate) use budget::{Bound, Budget, Lack, Reserve, Taken, Turn, Waits, oldest};
@@ -57,7 +57,9 @@ pub(crate) struct Running {
     site: Mutex<Weak<TenantSite>>,
     places: Places,
     buckets: Mutex<Buckets>,
-    logged: Mutex<Flow>,
+    logged: Mutex<Metered>,
+    /// Its lines of the access log.
+    access: Mutex<Metered>,
     debt: Debt,
     /// What it owes for polls in turn that did not yield.
     unyielding: Debt,
@@ -77,6 +79,11 @@ pub(crate) struct Permit {
 }
 
 impl Running {
+    fn take(&self, lines: &Mutex<Metered>, bytes: usize, a_second: usize) -> Option<u64> {
+        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.take(bytes, a_second, self.since.elapsed())
+    }
+
     fn is_deep(&self, debt: &Debt) -> bool {
         !debt.is_none() && debt.is_deep(self.since.elapsed())
     }
@@ -96,6 +103,7 @@ impl Tenant {
             places: Places::new(plan.limits.concurrency),
             buckets: Mutex::default(),
             logged: Mutex::default(),
+            access: Mutex::default(),
             debt: Debt::default(),
             unyielding: Debt::default(),
             since: Instant::now(),
@@ -194,11 +202,15 @@ impl Tenant {
         taken.map_err(Refusal::TooManyRequests)
     }
 
-    /// Whether a line of so many bytes may be logged for it: counts them if so.
-    pub(crate) fn may_log(&self, bytes: usize) -> bool {
-        let Running { logged, since, .. } = &*self.running;
-        let mut logged = logged.lock().unwrap_or_else(PoisonError::into_inner);
-        logged.take(bytes, self.limits.log_rate, since.elapsed())
+    /// Counts a line of so many bytes against `log-rate`. With a line that may be
+    /// written comes the number of dropped lines to report.
+    pub(crate) fn may_log(&self, bytes: usize) -> Option<u64> {
+        self.running.take(&self.running.logged, bytes, self.limits.log_rate)
+    }
+
+    /// Does the same for a line of the access log, against `access-log-rate`.
+    pub(crate) fn may_write_access(&self, bytes: usize) -> Option<u64> {
+        self.running.take(&self.running.access, bytes, self.limits.access_log_rate)
     }
 
     /// Lets a request run, at once or after a short wait in a bounded queue.

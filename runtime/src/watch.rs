@@ -105,7 +105,11 @@ pub(crate) async fn reload(shared: Arc<Shared>) {
                 tracing::info!("reloaded");
             }
         }
-        Ok(Err(error)) => tracing::error!("not reloaded, the old site goes on: {error}"),
+        Ok(Err(error)) => {
+            for line in error.to_string().lines() {
+                tracing::error!("not reloaded, the old site goes on: {line}");
+            }
+        }
         Err(_) => tracing::error!("not reloaded, the old site goes on: the load failed"),
     }
 }

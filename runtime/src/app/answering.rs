@@ -30,6 +30,7 @@ impl Shared {
         let asking = peer.asking(request.headers());
         let (id, log) = (self.ids.next(), site.access_log.clone());
         let mut visit = Visit::start(id, log, asking.remote);
+        visit.set_server_log(self.common.server_log.for_debug());
         let most = self.limits.header_count;
         let (parts, body) = request.into_parts();
         let checked = match refused {
@@ -61,7 +62,8 @@ impl Shared {
         let log = self.site.load().access_log.clone();
         let remote = peer.asking(&HeaderMap::new()).remote;
         let mut visit = Visit::start(self.ids.next(), log, remote);
-        tracing::debug!("{visit}: {refusal}");
+        visit.set_server_log(self.common.server_log.for_debug());
+        visit.debug(refusal);
         visit.answered(respond::status(refusal));
     }
 }

@@ -18,7 +18,7 @@ pub(crate) enum Denied {
     NotGranted,
     NotFound,
     TooLarge,
-    /// What the system said.
+    /// The system's reason.
     Unreadable(String),
 }
 
@@ -34,7 +34,7 @@ impl GrantedFiles {
         match root.file(path) {
             Ok(Some(file)) => Ok(file),
             Ok(None) => Err(Denied::NotFound),
-            Err(error) => Err(unreadable(&error)),
+            Err(error) => Err(Denied::Unreadable(explain(&error))),
         }
     }
 
@@ -48,22 +48,18 @@ impl GrantedFiles {
 
 /// Reads a file that was opened.
 pub(crate) fn read(found: &Entry) -> Result<Bytes, Denied> {
-    found.read().map_err(|error| unreadable(&error))
-}
-
-/// SECURITY: nothing is logged here, since a guest may ask as often as it likes.
-fn unreadable(error: &std::io::Error) -> Denied {
-    Denied::Unreadable(explain(error))
+    found.read().map_err(|error| Denied::Unreadable(explain(&error)))
 }
 
 impl Denied {
     /// The reason, for the log.
-    pub(crate) fn why(&self) -> &'static str {
-        match self {
+    pub(crate) fn why(&self) -> String {
+        let why = match self {
             Denied::NotGranted => "the app was granted no files; start the server with --files DIR",
             Denied::NotFound => "there is no such file among the granted ones",
             Denied::TooLarge => "it is larger than an answer may be",
-            Denied::Unreadable(_) => "it cannot be read",
-        }
+            Denied::Unreadable(why) => return format!("it cannot be read: {why}"),
+        };
+        why.to_owned()
     }
 }

@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use crate::observe::ServerLog;
 use crate::tenant::{Taken, Tenant};
 pub(crate) use link::{View, link};
 
@@ -63,8 +64,11 @@ enum Store {
 }
 
 /// All stores that are used, each once, however often the site is loaded.
-#[derive(Default)]
-pub(crate) struct Stores(Mutex<Known>);
+pub(crate) struct Stores {
+    known: Mutex<Known>,
+    /// Where stores that fail are reported.
+    log: Arc<ServerLog>,
+}
 
 #[derive(Default)]
 struct Known {
@@ -73,6 +77,10 @@ struct Known {
 }
 
 impl Stores {
+    pub(crate) fn new(log: Arc<ServerLog>) -> Stores {
+        Stores { known: Mutex::default(), log }
+    }
+
     /// What a tenant's apps may open there. `all` are the buckets that any of
     /// them was granted.
     ///
@@ -93,7 +101,7 @@ impl Stores {
     }
 
     fn store(&self, place: &Place) -> Result<Store, String> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.redb.retain(|_, store| store.strong_count() > 0);
         known.redis.retain(|_, store| store.strong_count() > 0);
         match place {
@@ -101,7 +109,7 @@ impl Stores {
                 if let Some(store) = known.redb.get(path).and_then(Weak::upgrade) {
                     return Ok(Store::Redb(store));
                 }
-                let store = Arc::new(redb::Redb::new(path.clone()));
+                let store = Arc::new(redb::Redb::new(path.clone(), self.log.clone()));
                 known.redb.insert(path.clone(), Arc::downgrade(&store));
                 Ok(Store::Redb(store))
             }
@@ -109,7 +117,7 @@ impl Stores {
                 if let Some(store) = known.redis.get(url).and_then(Weak::upgrade) {
                     return Ok(Store::Redis(store));
                 }
-                let store = Arc::new(redis::Redis::new(url)?);
+                let store = Arc::new(redis::Redis::new(url, self.log.clone())?);
                 known.redis.insert(url.clone(), Arc::downgrade(&store));
                 Ok(Store::Redis(store))
             }
@@ -119,7 +127,7 @@ impl Stores {
     /// Opens what is used, so that what is wrong with it is told now and not at
     /// the first request.
     pub(crate) fn open(&self) {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.redb.values().filter_map(Weak::upgrade).for_each(|store| store.start());
         known.redis.values().filter_map(Weak::upgrade).for_each(|store| store.start());
     }

@@ -1,11 +1,11 @@
 //! What a request writes to its standard output and error.
 
-use std::fmt::Write;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use wasmtime::component::{ComponentType, Lift, Linker};
 
-use crate::observe::rfc3339_now;
+use crate::observe::{Severity, Subject, is_escaped};
 use crate::request::RequestId;
 use crate::tenant::Tenant;
 
@@ -30,6 +30,11 @@ struct Source {
 }
 
 impl Source {
+    fn subject(&self) -> Subject<'_> {
+        let (route, request) = (Some(&*self.route), Some(self.request_id));
+        Subject { tenant: &self.tenant, route, request }
+    }
+
     /// What it takes up in each line, in bytes.
     fn length(&self) -> usize {
         self.tenant.name.len() + self.route.len() + self.request_id.len()
@@ -89,12 +94,13 @@ impl Log {
         if self.dropped > 0 {
             let said = format!("{} bytes of output dropped: over the log limit", self.dropped);
             // Many short requests could fill the log with these alone.
-            if self.tenant_may(said.len()) {
-                self.say(&said);
-            }
+            self.say(&said);
         }
-        self.source = None;
-        std::mem::take(&mut self.dropped)
+        let dropped = std::mem::take(&mut self.dropped);
+        if let Some(source) = self.source.take().filter(|_| dropped > 0) {
+            source.tenant.totals.add_log_dropped(dropped);
+        }
+        dropped
     }
 
     /// Takes a message of `wasi:logging`: a line of its own.
@@ -125,9 +131,7 @@ impl Log {
             Some(left) => {
                 // Also what is dropped counts: else a flood would have no end.
                 self.left = left;
-                if self.tenant_may(text.len()) {
-                    self.say(&format!("guest: {text}"));
-                } else {
+                if !self.say(&format!("guest: {text}")) {
                     self.dropped += length;
                 }
             }
@@ -138,20 +142,14 @@ impl Log {
         }
     }
 
-    /// Whether the tenant may log a line with so much text.
-    fn tenant_may(&self, text: usize) -> bool {
-        let may = |source: &Source| source.tenant.may_log(text + source.length() + LINE_COST);
-        self.source.as_ref().is_none_or(may)
+    /// Reports of the server's own, which a guest brought about.
+    pub(crate) fn report(&self, severity: Severity, what: &dyn Display) {
+        self.source.iter().for_each(|source| source.subject().report(severity, what, None));
     }
 
-    fn say(&self, what: &str) {
-        let Some(Source { tenant, route, request_id }) = &self.source else { return };
-        let name = &tenant.name;
-        let said = format!("tenant {name} route {route} request {request_id}: {what}");
-        match &tenant.log {
-            Some(sink) => sink.write(&format!("{} {said}\n", rfc3339_now())),
-            None => tracing::info!("{said}"),
-        }
+    /// Writes a line, unless it is over the tenant's rate: then it is false.
+    fn say(&self, what: &str) -> bool {
+        self.source.as_ref().is_none_or(|source| source.subject().output(&what))
     }
 }
 
@@ -224,12 +222,10 @@ pub(crate) fn excerpt(text: &str) -> String {
 pub(crate) fn escape(line: &[u8]) -> String {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let mut text = String::with_capacity(line.len());
-    for char in String::from_utf8_lossy(line).chars() {
-        if char.is_control() && char != '\t' {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{}", char.escape_default());
-        } else {
-            text.push(char);
+    for c in String::from_utf8_lossy(line).chars() {
+        match is_escaped(c) {
+            true => text.extend(c.escape_default()),
+            false => text.push(c),
         }
     }
     text
@@ -246,6 +242,7 @@ mod tests {
             (b"a\tb", "a\tb"),
             (b"a\rb\x1b[31m\0", "a\\rb\\u{1b}[31m\\u{0}"),
             (b"caf\xc3\xa9 \xff", "café \u{fffd}"),
+            ("\u{85}\u{2028}\u{202e}".as_bytes(), "\\u{85}\\u{2028}\\u{202e}"),
         ] {
             assert_eq!(escape(line), text);
         }

@@ -68,6 +68,7 @@ keys! {
     "value" "max-value" "MYWEB_MAX_VALUE" Tenant "a value of key-value data (then an error for the guest)" |l| Field::Size(&mut l.value);
     "key-value" "max-key-value" "MYWEB_MAX_KEY_VALUE" Tenant "all of a tenant's key-value data, and 64 bytes a pair (then an error for the guest)" |l| Field::Size(&mut l.key_value);
     "log-rate" "max-log-rate" "MYWEB_MAX_LOG_RATE" Tenant "what a tenant's requests may log in a time; the rest is counted" |l| Field::Flow(&mut l.log_rate);
+    "access-log-rate" "max-access-log-rate" "MYWEB_MAX_ACCESS_LOG_RATE" Tenant "lines of the access log about a tenant's requests in a time; the rest is counted" |l| Field::Flow(&mut l.access_log_rate);
     "concurrency" "max-concurrency" "MYWEB_MAX_CONCURRENCY" Tenant "requests of a tenant that run at the same time" |l| Field::Count(&mut l.concurrency, 1, 30_000);
     "queue" "max-queue" "MYWEB_MAX_QUEUE" Tenant "requests that wait for a place (then 503)" |l| Field::Count(&mut l.queue, 0, 1_000_000);
     "queue-time" "max-queue-time" "MYWEB_MAX_QUEUE_TIME" Tenant "time that they wait (then 503)" |l| Field::Time(&mut l.queue_time);

@@ -50,6 +50,35 @@ impl Flow {
     }
 }
 
+/// A flow of lines that counts those that it did not let pass.
+#[derive(Debug, Default)]
+pub(crate) struct Metered {
+    flow: Flow,
+    /// Lines that were dropped since the last report of them.
+    dropped: u64,
+    /// The next report is not due before.
+    report_at: Duration,
+}
+
+/// The pause between two reports of dropped lines.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+impl Metered {
+    /// Lets a line of so many bytes pass, or counts it as dropped. With a line that
+    /// passes comes the number of dropped lines to report, which is mostly 0.
+    pub(crate) fn take(&mut self, bytes: usize, a_second: usize, now: Duration) -> Option<u64> {
+        if !self.flow.take(bytes, a_second, now) {
+            self.dropped += 1;
+            return None;
+        }
+        if self.dropped == 0 || now < self.report_at {
+            return Some(0);
+        }
+        self.report_at = now + REPORT_EVERY;
+        Some(std::mem::take(&mut self.dropped))
+    }
+}
+
 /// The buckets of a tenant: its own, and one for each client address.
 #[derive(Debug, Default)]
 pub(crate) struct Buckets {
@@ -227,6 +256,16 @@ mod tests {
         assert!(take(600, 0) && take(600, 0) && !take(1, 0), "1,200 flowed");
         assert!(!take(1, 200) && take(500, 201) && !take(1, 201));
         assert!(take(5_000, 60_000) && !take(1, 63_999) && take(1, 64_001));
+    }
+
+    #[test]
+    fn dropped_lines_are_counted_and_reported_once_a_second() {
+        let mut lines = Metered::default();
+        let mut take = |bytes, millis| lines.take(bytes, 1_000, at(millis));
+        assert_eq!([take(1_000, 0), take(1, 0), take(1, 0)], [Some(0), None, None]);
+        assert_eq!([take(1_000, 10), take(1, 10)], [Some(2), None]);
+        assert_eq!(take(500, 1_009), Some(0), "the next report is not due yet");
+        assert_eq!([take(1, 2_000), take(1, 2_000)], [Some(1), Some(0)]);
     }
 
     #[test]

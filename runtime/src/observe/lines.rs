@@ -4,7 +4,7 @@
 //! and told once it goes on.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -141,8 +141,8 @@ impl Logs {
 }
 
 impl Sink {
-    /// Hands over a line, with its end.
-    pub(crate) fn write(&self, line: &str) {
+    /// Hands over a line, with its end. The caller has escaped what is in the line.
+    pub(super) fn write(&self, line: &str) {
         let first = self.shared.state().want(self.place, |target| {
             if target.waiting.len() + line.len() > MOST_WAITING {
                 target.lost += 1;
@@ -305,18 +305,6 @@ impl Batch {
             Ok(()) => 0,
             Err(_) => self.lost,
         }
-    }
-}
-
-/// For the formatter of the server's log: each event is one write.
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Sink::write(self, &String::from_utf8_lossy(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

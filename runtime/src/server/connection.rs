@@ -26,6 +26,7 @@ use super::timed::Timed;
 use super::{http1, http2, proxy};
 use crate::app::{Answering, Shared};
 use crate::error::Refusal;
+use crate::observe::Severity;
 use crate::peer::{Peer, Tls};
 
 /// What connections need to know.
@@ -59,9 +60,10 @@ const FIRST_READ: usize = 2_048;
 /// the server is draining.
 pub(super) async fn serve(stream: Stream, tls: Option<TlsAcceptor>, context: Context) {
     let remote = stream.peer().ok().flatten();
+    let log = context.shared.common.server_log.for_debug();
     if let Err(error) = try_serve(stream, tls, context).await {
         let remote = remote.map_or("unix".to_owned(), |remote| remote.to_string());
-        tracing::debug!("{remote}: {error}");
+        log.iter().for_each(|log| log.report(Severity::Debug, &format_args!("{remote}: {error}")));
     }
 }
 

@@ -21,7 +21,7 @@ use crate::files::{FileCache, Files, Root};
 use crate::handler::{Handler, Route};
 use crate::hosts::{HostPattern, Hosts};
 use crate::limits::Limits;
-use crate::observe::{AccessLog, Logs};
+use crate::observe::{AccessLog, Logs, ServerLog};
 use crate::redirect::{HTTPS, Redirect, Transport};
 use crate::router::Router;
 use crate::tenant::{Budget, Tenant};
@@ -37,6 +37,8 @@ pub(crate) struct Common {
     pub(crate) stores: Stores,
     /// The memory of all of them together.
     pub(crate) memory: Arc<Budget>,
+    /// For lines about no tenant.
+    pub(crate) server_log: Arc<ServerLog>,
 }
 
 /// Which components are loaded before the site is there.
@@ -90,7 +92,7 @@ pub(crate) fn load(
             Some(path) => loader.sink(path, &plan.origin)?,
             None => logs.to_stdout(),
         };
-        Some(Arc::new(AccessLog::new(sink, plan.format)))
+        Some(Arc::new(AccessLog::new(sink, plan.format, shared.server_log.clone())))
     });
     loader.sources(plan, eager);
     let mut hosts = Hosts::default();

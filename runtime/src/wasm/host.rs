@@ -24,10 +24,10 @@ use super::texts;
 use super::whose::Whose;
 use crate::capability::fetch::Fetch;
 use crate::capability::files::{self, Denied};
-use crate::capability::log::excerpt;
 use crate::capability::{Grants, config, keys, keyvalue, log};
 use crate::config::plan::Clock;
 use crate::limits::Limits;
+use crate::observe::Severity;
 use crate::request::Request;
 use crate::tenant::{Taken, Tenant};
 
@@ -203,8 +203,8 @@ fn read_file(
         Denied::NotFound => FilesError::NotFound,
         Denied::TooLarge => FilesError::TooLarge,
         Denied::Unreadable(why) => {
-            let path = excerpt(&path);
-            host.output.log().note(&format!("the file {path:?} cannot be read: {why}"));
+            let what = format_args!("{}: {why}", log::excerpt(&path));
+            host.output.log().report(Severity::Warn, &what);
             FilesError::Unreadable
         }
     });

@@ -2,7 +2,7 @@
 //! or by compiling it; what was not asked for longest makes room.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,6 +37,8 @@ pub(crate) struct Library {
     failures: Mutex<HashMap<[u8; 32], Failure>>,
     /// Counts loads: the time by which it is known what was used last.
     loads: AtomicU64,
+    /// Whether it was told that compiled components are not kept.
+    unkept: AtomicBool,
     /// What may be looked for at the same time, and compiled.
     pub(super) finding: Semaphore,
     pub(super) compiling: Semaphore,
@@ -95,6 +97,7 @@ impl Library {
             turns: Mutex::default(),
             failures: Mutex::default(),
             loads: AtomicU64::new(0),
+            unkept: AtomicBool::new(false),
             finding: Semaphore::new(2 * threads),
             compiling: Semaphore::new(threads),
         })
@@ -215,7 +218,9 @@ impl Library {
         let component = self.loaded(identity, Code::of(&engine.wasm, &compiled)?)?;
         if let Some(cache) = &self.cache
             && let Err(why) = cache.keep(&engine.entry(identity), &compiled)
+            && !self.unkept.swap(true, Relaxed)
         {
+            // Told once: a full disk would be told at each load.
             tracing::warn!(
                 "a compiled component is not kept: {why}; make room there, or choose another \
                  directory with --state"

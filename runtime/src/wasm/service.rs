@@ -27,6 +27,7 @@ use super::convert;
 use super::world::World;
 use crate::body::Body;
 use crate::error::{GuestError, Refusal};
+use crate::observe::{Severity, Subject};
 use crate::request::{Request, Upload};
 use crate::respond::{Response, has_no_body};
 use crate::tenant::Permit;
@@ -151,11 +152,11 @@ impl Place {
 
     /// Says why an answer has no end.
     fn broke_off(&self, why: &dyn std::fmt::Display) {
-        let (tenant, id) = (&self.app.tenant.name, &self.request.id);
-        tracing::error!(
-            "tenant {tenant} route {} request {id}: {why}; the answer broke off",
-            self.route
-        );
+        let Place { app, request, route } = self;
+        let (route, request_id) = (Some(&**route), Some(request.id));
+        let subject = Subject { tenant: &app.tenant, route, request: request_id };
+        let what = format_args!("{why}; the answer broke off");
+        subject.report(Severity::Error, &what, Some(&request.spent));
     }
 }
 

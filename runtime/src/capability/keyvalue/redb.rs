@@ -19,6 +19,7 @@ use super::queue::{Job, Queue};
 use super::told::Told;
 use super::{Change, Changed, FAILED, Failure, Page, too_much};
 use crate::error::explain;
+use crate::observe::{ServerLog, Severity};
 use crate::tenant::{Budget, Taken};
 
 /// The database's file in the state directory.
@@ -51,12 +52,12 @@ struct Open {
 }
 
 impl Redb {
-    pub(super) fn new(directory: PathBuf) -> Redb {
+    pub(super) fn new(directory: PathBuf, log: Arc<ServerLog>) -> Redb {
         let shared = Shared {
             directory,
             queue: Queue::default(),
             open: Mutex::default(),
-            told: Told::default(),
+            told: Told::new(log),
         };
         let readers = Arc::new(Semaphore::new(READERS));
         Redb { shared: Arc::new(shared), started: AtomicBool::new(false), readers }
@@ -70,7 +71,8 @@ impl Redb {
         let shared = self.shared.clone();
         let thread = std::thread::Builder::new().name("keyvalue".to_owned());
         if let Err(error) = thread.spawn(move || shared.run()) {
-            tracing::error!("the key-value data's thread does not start: {error}");
+            let what = format_args!("the key-value data's thread does not start: {error}");
+            self.shared.told.log.report(Severity::Error, &what);
             self.started.store(false, SeqCst);
         }
     }

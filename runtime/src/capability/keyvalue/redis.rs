@@ -10,6 +10,7 @@ use redis::{Client, RedisError, Script, Value};
 
 use super::told::Told;
 use super::{Change, Changed, FAILED, Failure, PAIR, Page, no_number, over_quota, too_much};
+use crate::observe::ServerLog;
 
 /// How long Redis has to take a connection, and to answer.
 const CONNECTION: Duration = Duration::from_secs(2);
@@ -34,7 +35,7 @@ pub(super) struct Redis {
 impl Redis {
     /// # Errors
     /// The URL is none: a sentence says how to write it.
-    pub(super) fn new(url: &str) -> Result<Redis, String> {
+    pub(super) fn new(url: &str, log: Arc<ServerLog>) -> Result<Redis, String> {
         let write = "write it like redis://HOST:PORT/DB, rediss:// for TLS, or redis+unix:///PATH";
         let client = Client::open(url).map_err(|_| format!("no address of Redis; {write}"))?;
         let shown = format!("Redis at {}", client.get_connection_info().addr());
@@ -46,7 +47,7 @@ impl Redis {
             apply,
             read,
             shown,
-            told: Told::default(),
+            told: Told::new(log),
         })
     }
 

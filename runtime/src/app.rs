@@ -23,7 +23,7 @@ use crate::limits::Limits;
 use crate::machine;
 use crate::observe::{Logs, ServerLog};
 use crate::server::{self, Stop, listen::Listeners};
-use crate::site::{self, Common, Eager, Site};
+use crate::site::{self, Common, Eager, Mode, Site};
 use crate::state::{self, State};
 use crate::tenant::Budget;
 use crate::tls::{self, CurrentCertificates};
@@ -172,13 +172,19 @@ impl MyWeb {
         let server_log = ServerLog::new(plan.limits.log_rate, plan.limits.access_log_rate);
         let (encoders, stores) = (Encoders::default(), Stores::new(server_log.clone()));
         let common = Common { cache, client, encoders, stores, memory, server_log };
-        let loaded = match site::load(&plan, &library, &logs, &common, eager, None) {
+        // `check` loads all components, and judges all that would be served.
+        let serves_the_rest = eager == Eager::Few && source.serves_the_rest();
+        let mode = Mode { eager, serves_the_rest };
+        let loaded = match site::load(&plan, &library, &logs, &common, mode, None) {
             Ok(loaded) if problems.is_empty() => loaded,
             loaded => {
                 problems.extend(loaded.err().unwrap_or_default());
                 return Err(StartError::Config(Problem::in_order(problems)));
             }
         };
+        for broken in &loaded.broken {
+            tracing::warn!("{broken}");
+        }
         loaded.site.install();
         library.serve();
         let site = ArcSwap::from_pointee(loaded.site);
@@ -222,6 +228,13 @@ impl MyWeb {
         let certificates = self.shared.certificates.clone();
         let tls = listeners.have_tls().then(|| tls::acceptor(certificates));
         let tls = tls.transpose().map_err(StartError::Engine)?;
+        let working = upgrade::working_before(listeners.parent());
+        if let Some(working) = working.map_err(|why| StartError::Handover(vec![why]))? {
+            let broken = self.shared.site.load_full().broken_of(working).await;
+            if !broken.is_empty() {
+                return Err(StartError::Handover(broken));
+            }
+        }
         Ok(Bound { shared: self.shared, listeners, tls })
     }
 }
@@ -247,7 +260,10 @@ impl Bound {
     /// # Errors
     /// There are too many open descriptors.
     pub fn handover(&self) -> io::Result<Handover> {
-        self.listeners.handles().map(Handover)
+        let shared = Arc::downgrade(&self.shared);
+        let working =
+            move || shared.upgrade().map(|shared| shared.site.load().working()).unwrap_or_default();
+        Ok(Handover::new(self.listeners.handles()?, working))
     }
 
     /// Answers requests until `stop` is ready, then lets running ones end within
@@ -284,12 +300,11 @@ fn server_limits(plan: &Plan) -> Limits {
 }
 
 impl Shared {
-    /// Loads the site again and replaces it if it is sound. What was not loaded
-    /// because it is broken is returned: the old one of it goes on.
+    /// Loads the site again and replaces it if it is sound.
     ///
     /// # Errors
     /// As [`MyWeb::build`]; the site that was there goes on.
-    pub(crate) fn reload(&self) -> Result<Vec<String>, StartError> {
+    pub(crate) fn reload(&self) -> Result<Reloaded, StartError> {
         let _alone = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = self.source.plan()?;
         let changed = self.started.differences(&plan);
@@ -304,8 +319,9 @@ impl Shared {
             return Err(StartError::Config(Problem::in_order(problems)));
         }
         let before = self.site.load_full();
+        let mode = Mode { eager: Eager::Few, serves_the_rest: self.source.serves_the_rest() };
         let loaded =
-            site::load(&plan, &self.library, &self.logs, &self.common, Eager::Few, Some(&before));
+            site::load(&plan, &self.library, &self.logs, &self.common, mode, Some(&before));
         let loaded = loaded.map_err(|all| StartError::Config(Problem::in_order(all)))?;
         self.certificates.store(Arc::new(loaded.certificates));
         let site = Arc::new(loaded.site);
@@ -317,6 +333,14 @@ impl Shared {
             }
         }
         site.tenants.iter().for_each(|site| site.tenant.take_effect());
-        Ok(loaded.kept)
+        Ok(Reloaded { kept: loaded.kept, broken: loaded.broken })
     }
+}
+
+/// Sentences about the parts of a site that a reload could not load.
+pub(crate) struct Reloaded {
+    /// The site before goes on to serve these.
+    pub(crate) kept: Vec<String>,
+    /// Nothing serves these.
+    pub(crate) broken: Vec<String>,
 }

@@ -106,6 +106,12 @@ impl Source {
         }
     }
 
+    /// Whether broken files of one tenant leave the rest to be served. Flags have one
+    /// tenant, which whoever writes them wants to see.
+    pub(crate) fn serves_the_rest(&self) -> bool {
+        matches!(self, Source::File { .. })
+    }
+
     pub(crate) fn watch(&self) -> bool {
         match self {
             Source::Config(config) => config.watch,

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
@@ -50,6 +51,9 @@ pub enum StartError {
     /// An app could not be built.
     #[error("{}", indented(.0))]
     Build(String),
+    /// The process before this one served what this one cannot.
+    #[error("the process before this one goes on, since these worked there:\n{}", .0.join("\n"))]
+    Handover(Vec<String>),
     /// The machine does not give what the limits ask for.
     #[error("the engine did not start: {0}")]
     Engine(String),
@@ -114,6 +118,9 @@ pub(crate) enum Refusal {
     BodyBroken,
     #[error("nothing is mounted here")]
     NotFound,
+    /// What the route names could not be loaded.
+    #[error("the route is broken until it is repaired and the site is loaded again: {0}")]
+    Broken(Arc<str>),
     #[error("the file {path:?} cannot be read: {error}")]
     Unreadable { path: String, error: io::Error },
     #[error("the method is not one of {allow:?}")]

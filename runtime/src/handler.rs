@@ -27,6 +27,8 @@ pub(crate) enum Handler {
     Files(Arc<Files>),
     /// Another address.
     Redirect(Arc<Redirect>),
+    /// Nothing: a file that the route names is broken, for this reason.
+    Broken(Arc<str>),
 }
 
 /// A route of a tenant: what answers it, within which limits.

@@ -67,7 +67,7 @@ pub(crate) fn refuse(
 ) -> Response {
     let status = status(refusal);
     match refusal {
-        Refusal::Guest(_) | Refusal::Unreadable { .. } => visit.tell(refusal),
+        Refusal::Guest(_) | Refusal::Broken(_) | Refusal::Unreadable { .. } => visit.tell(refusal),
         // A limit of a tenant was reached: it is told, as far as it may fill the log.
         Refusal::TooManyRequests(_)
         | Refusal::Overloaded { .. }
@@ -191,6 +191,7 @@ pub(crate) fn status(refusal: &Refusal) -> StatusCode {
         Refusal::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
         Refusal::NotFound => StatusCode::NOT_FOUND,
         Refusal::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+        Refusal::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
         // Too many open files, or a disk that fails: it may be over soon.
         Refusal::Unreadable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,

@@ -3,6 +3,7 @@
 //! its start to its end.
 
 mod load;
+mod working;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -27,8 +28,10 @@ use crate::request::{Payload, Request};
 use crate::respond::{self, Asked, ErrorPages, Response, refuse};
 use crate::router::{Found, Miss, Router};
 use crate::tenant::Tenant;
+use crate::tls::Certificate;
 use crate::wasm::{Mounted, Source, Stamp};
-pub(crate) use load::{Common, Eager, load};
+pub(crate) use load::{Common, Eager, Mode, load};
+pub(crate) use working::Working;
 
 /// Tenants, and the hosts that lead to them.
 pub(crate) struct Site {
@@ -47,13 +50,19 @@ pub(crate) struct TenantSite {
     /// Static files that are looked up before the routes.
     front: Option<Files>,
     router: Router<Arc<Route>>,
+    /// Each route once, by its methods and pattern.
+    routes: Vec<(String, Arc<Route>)>,
     /// The apps that the tenant's other apps may call, by name.
     named: HashMap<String, Arc<Route>>,
     error_pages: ErrorPages,
+    certificate: Option<TenantCertificate>,
     transport: Transport,
     /// Its hosts, and each route with what answers it, for people.
     pub(crate) shown: Shown,
 }
+
+/// The certificate of a tenant's hosts, or the reason why there is none.
+type TenantCertificate = Result<Certificate, String>;
 
 /// A tenant as it is shown to people.
 pub(crate) struct Shown {
@@ -165,6 +174,7 @@ impl TenantSite {
             }
             Handler::Files(files) => Route::file(files, request, &found),
             Handler::Redirect(redirect) => Ok(redirect.answer(request, &found)),
+            Handler::Broken(why) => Err(Refusal::Broken(why.clone())),
         };
         Ok(Step::Answered(self.of_route(route, answer, asked, visit)))
     }
@@ -211,11 +221,16 @@ impl TenantSite {
         payload: Payload,
     ) -> Option<http::Response<Observed>> {
         let route = self.named.get(name)?;
-        let Handler::App(app) = &route.handler else { return None };
+        let app = match &route.handler {
+            Handler::App(app) => Ok(app),
+            Handler::Broken(why) => Err(Refusal::Broken(why.clone())),
+            Handler::Files(_) | Handler::Redirect(_) => return None,
+        };
         let visit = Visit::of_app(request, &self.tenant, &route.name);
         let asked = Asked::of(&request.headers);
-        let answer = match request.check_size(&self.tenant.limits) {
-            Ok(()) => route.of_app(app, request, payload, Found::default(), &self.tenant).await,
+        let answer = match app.and_then(|app| request.check_size(&self.tenant.limits).map(|()| app))
+        {
+            Ok(app) => route.of_app(app, request, payload, Found::default(), &self.tenant).await,
             Err(refusal) => Err(refusal),
         };
         let answer = self.of_route(route, answer, &asked, &visit);

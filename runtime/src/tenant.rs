@@ -91,7 +91,12 @@ impl Running {
 
 impl Tenant {
     /// A tenant that has nothing running. Its memory is a part of `all`.
-    pub(crate) fn new(plan: &TenantPlan, log: Option<Sink>, all: &Arc<Budget>) -> Tenant {
+    pub(crate) fn new(
+        plan: &TenantPlan,
+        log: Option<(PathBuf, Sink)>,
+        all: &Arc<Budget>,
+    ) -> Tenant {
+        let (log_path, log) = log.unzip();
         let memory = Budget::part_of(all.clone(), plan.limits.tenant_memory);
         let running = Running {
             in_background: AtomicUsize::new(0),
@@ -113,7 +118,7 @@ impl Tenant {
             limits: Arc::new(plan.limits.clone()),
             clock: plan.clock,
             log,
-            log_path: plan.log.clone(),
+            log_path,
             memory: Arc::new(memory),
             totals: Arc::default(),
             running: Arc::new(running),
@@ -121,17 +126,23 @@ impl Tenant {
     }
 
     /// The same tenant as a plan has it now, with what it uses.
-    pub(crate) fn changed(&self, plan: &TenantPlan, log: Option<Sink>) -> Tenant {
+    pub(crate) fn changed(&self, plan: &TenantPlan, log: Option<(PathBuf, Sink)>) -> Tenant {
+        let (log_path, log) = log.unzip();
         Tenant {
             name: self.name.clone(),
             limits: Arc::new(plan.limits.clone()),
             clock: plan.clock,
             log,
-            log_path: plan.log.clone(),
+            log_path,
             memory: self.memory.clone(),
             totals: self.totals.clone(),
             running: self.running.clone(),
         }
+    }
+
+    /// The file that the output of its guests goes to.
+    pub(crate) fn log_file(&self) -> Option<(PathBuf, Sink)> {
+        self.log_path.clone().zip(self.log.clone())
     }
 
     /// Whether a plan has it as it is.

@@ -16,8 +16,12 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use crate::error::explain;
 use crate::hosts::Hosts;
 
-/// The certificates of hosts. A client that names no host gets that of `*`.
-pub(crate) type Certificates = Hosts<Arc<CertifiedKey>>;
+/// A certificate, those above it, and its key.
+pub(crate) type Certificate = Arc<CertifiedKey>;
+
+/// The certificates of hosts. A client that names no host gets that of `*`. Handshakes
+/// for a host fail where its tenant's certificate could not be read (`None`).
+pub(crate) type Certificates = Hosts<Option<Certificate>>;
 
 /// The certificates of now: handshakes that begin see new ones.
 pub(crate) type CurrentCertificates = Arc<ArcSwap<Certificates>>;
@@ -31,7 +35,7 @@ struct Resolver(CurrentCertificates);
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().unwrap_or_default().to_ascii_lowercase();
-        self.0.load().find(name.trim_end_matches('.')).cloned()
+        self.0.load().find(name.trim_end_matches('.')).cloned().flatten()
     }
 }
 
@@ -57,7 +61,7 @@ pub(crate) fn acceptor(certificates: CurrentCertificates) -> Result<TlsAcceptor,
 ///
 /// # Errors
 /// A sentence: which file, what is wrong with it, and the mend.
-pub(crate) fn load(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, String> {
+pub(crate) fn load(certificate: &Path, key: &Path) -> Result<Certificate, String> {
     let pem = |path: &Path| {
         std::fs::read(path).map_err(|error| format!("{}: {}", path.display(), explain(&error)))
     };
@@ -79,7 +83,7 @@ pub(crate) fn load(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, 
 ///
 /// # Errors
 /// The system has no random numbers.
-pub(crate) fn self_made(hosts: impl Iterator<Item = String>) -> Result<Arc<CertifiedKey>, String> {
+pub(crate) fn self_made(hosts: impl Iterator<Item = String>) -> Result<Certificate, String> {
     let own = OWN_HOSTS.iter().map(|host| (*host).to_owned());
     let names: Vec<String> = own.chain(hosts).collect();
     let made = rcgen::generate_simple_self_signed(names).map_err(|error| error.to_string())?;
@@ -90,7 +94,7 @@ pub(crate) fn self_made(hosts: impl Iterator<Item = String>) -> Result<Arc<Certi
 fn certified(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-) -> Result<Arc<CertifiedKey>, String> {
+) -> Result<Certificate, String> {
     let provider: CryptoProvider = default_provider();
     let key = CertifiedKey::from_der(chain, key, &provider).map_err(|error| error.to_string())?;
     Ok(Arc::new(key))

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::app::Shared;
+use crate::app::{Reloaded, Shared};
 
 /// A tool writes a file in several steps; it is loaded after this much quiet.
 const QUIET: Duration = Duration::from_millis(100);
@@ -97,11 +97,14 @@ async fn reload_on_change(shared: Weak<Shared>, mut changes: mpsc::Receiver<()>)
 pub(crate) async fn reload(shared: Arc<Shared>) {
     // Compiling takes long: not where requests are answered.
     match tokio::task::spawn_blocking(move || shared.reload()).await {
-        Ok(Ok(kept)) => {
+        Ok(Ok(Reloaded { kept, broken })) => {
             for problem in &kept {
                 tracing::error!("not reloaded, the old one goes on: {problem}");
             }
-            if kept.is_empty() {
+            for problem in &broken {
+                tracing::error!("{problem}");
+            }
+            if kept.is_empty() && broken.is_empty() {
                 tracing::info!("reloaded");
             }
         }

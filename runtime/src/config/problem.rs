@@ -61,6 +61,11 @@ impl Problem {
         Problem { line: 0, text }
     }
 
+    /// The problem's place, and a sentence about it.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The texts of all, in order, each once.
     pub(crate) fn in_order(mut problems: Vec<Problem>) -> Vec<String> {
         problems.sort();

@@ -1,10 +1,14 @@
 //! From a plan to a site: opens and compiles what the plan names. All that
 //! fails is told at once.
 
+mod certificates;
+mod components;
 mod error_pages;
+mod fault;
 mod grants;
+mod route;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,21 +17,21 @@ use crate::capability::fetch::Client;
 use crate::capability::keyvalue::Stores;
 use crate::compress::Encoders;
 use crate::config::address::Address;
-use crate::config::plan::{RoutePlan, StaticPlan, Target, TenantPlan};
+use crate::config::plan::{StaticPlan, TenantPlan};
 use crate::config::problem::Origin;
 use crate::config::{Plan, Problem};
-use crate::error::{StartError, explain_writing};
-use crate::files::{FileCache, Files, Root};
-use crate::handler::{Handler, Route};
-use crate::hosts::{HostPattern, Hosts};
+use crate::error::explain_writing;
+use crate::files::{FileCache, Root};
+use crate::handler::Route;
+use crate::hosts::Hosts;
 use crate::limits::Limits;
-use crate::observe::{AccessLog, Logs, ServerLog};
-use crate::redirect::{HTTPS, Redirect, Transport};
+use crate::observe::{AccessLog, Logs, ServerLog, Sink};
+use crate::redirect::{HTTPS, Transport};
 use crate::router::Router;
 use crate::tenant::{Budget, Tenant};
-use crate::tls::{self, Certificates};
-use crate::wasm::{App, Component, Library, Mounted, Source};
-use grants::OfTenant;
+use crate::tls::Certificates;
+use crate::wasm::{Component, Library, Mounted, Source};
+use fault::Fault;
 
 /// What all tenants share, as long as the server runs.
 pub(crate) struct Common {
@@ -51,28 +55,37 @@ pub(crate) enum Eager {
     All,
 }
 
-/// As many new or changed components are loaded before the site is there, so
-/// that what is wrong with one is told at once.
-const FEW: usize = 100;
+/// How a site is loaded.
+#[derive(Clone, Copy)]
+pub(crate) struct Mode {
+    pub(crate) eager: Eager,
+    /// Whether broken files of one tenant leave the rest to be served. If not, nothing
+    /// is loaded where one is broken.
+    pub(crate) serves_the_rest: bool,
+}
 
-/// A site, and what of it is the old one's because the new one is broken.
+/// A site, and sentences about its parts that could not be loaded.
 pub(crate) struct Loaded {
     pub(crate) site: Site,
     pub(crate) certificates: Certificates,
+    /// The site before goes on to serve these parts.
     pub(crate) kept: Vec<String>,
+    /// Nothing serves these parts.
+    pub(crate) broken: Vec<String>,
 }
 
 /// Loads all that a plan names. What the site before has loaded already is
 /// taken from there.
 ///
 /// # Errors
-/// Whatever is missing or broken, each with the place that names it.
+/// Whatever is missing or broken, each with the place that names it. If the mode serves
+/// the rest, only problems that are not one tenant's own are errors.
 pub(crate) fn load(
     plan: &Plan,
     library: &Arc<Library>,
     logs: &Logs,
     shared: &Common,
-    eager: Eager,
+    mode: Mode,
     before: Option<&Site>,
 ) -> Result<Loaded, Vec<Problem>> {
     let mut loader = Loader {
@@ -82,52 +95,70 @@ pub(crate) fn load(
         before,
         roots: HashMap::new(),
         sources: HashMap::new(),
+        unsound: HashMap::new(),
         components: HashMap::new(),
         apps: HashMap::new(),
         problems: Vec::new(),
+        faults: Vec::new(),
         kept: Vec::new(),
     };
     let access_log = plan.access_log.as_ref().and_then(|plan| {
         let sink = match &plan.path {
-            Some(path) => loader.sink(path, &plan.origin)?,
+            Some(path) => match loader.sink(path, &plan.origin) {
+                Ok(sink) => sink,
+                Err(problem) => {
+                    loader.problems.push(problem);
+                    return None;
+                }
+            },
             None => logs.to_stdout(),
         };
         Some(Arc::new(AccessLog::new(sink, plan.format, shared.server_log.clone())))
     });
-    loader.sources(plan, eager);
+    loader.sources(plan, mode.eager);
     let mut hosts = Hosts::default();
-    let certificates = loader.certificates(plan);
+    let mut certificates = loader.own_certificate(plan);
     let https = plan.listen.iter().find(|address| address.tls).and_then(Address::port);
     let https = https.unwrap_or(HTTPS);
     let mut tenants = Vec::new();
     for tenant in &plan.tenants {
         let site = Arc::new(loader.tenant(tenant, https));
         for host in &tenant.hosts {
+            if let Some(certificate) = &site.certificate {
+                certificates.add(host.clone(), certificate.clone().ok());
+            }
             hosts.add(host.clone(), site.clone());
         }
         tenants.push(site);
     }
-    if !loader.problems.is_empty() {
-        return Err(loader.problems);
+    let Loader { sources, apps, kept, faults, mut problems, .. } = loader;
+    if !problems.is_empty() || !(mode.serves_the_rest || faults.is_empty()) {
+        problems.extend(faults.into_iter().map(Fault::into_problem));
+        return Err(problems);
     }
-    let Loader { sources, apps, kept, .. } = loader;
-    Ok(Loaded { certificates, site: Site { hosts, tenants, access_log, sources, apps }, kept })
+    let broken = Fault::in_order(faults);
+    let site = Site { hosts, tenants, access_log, sources, apps };
+    Ok(Loaded { site, certificates, kept, broken })
 }
 
-/// What is loaded so far, each thing once. `None` is what could not be loaded
-/// and has been told.
+/// What is loaded so far, each thing once.
 struct Loader<'a> {
     library: &'a Arc<Library>,
     logs: &'a Logs,
     shared: &'a Common,
     before: Option<&'a Site>,
-    roots: HashMap<(PathBuf, Vec<String>), Option<Arc<Root>>>,
+    roots: HashMap<(PathBuf, Vec<String>), Result<Arc<Root>, String>>,
     /// The components' files that are sound, as far as it is known.
     sources: HashMap<PathBuf, Arc<Source>>,
+    /// The others, each with the reason.
+    unsound: HashMap<PathBuf, String>,
     /// Those of them that are loaded now.
     components: HashMap<PathBuf, Arc<Component>>,
     apps: HashMap<AppKey, Arc<Mounted>>,
+    /// Problems of the whole configuration: nothing is loaded.
     problems: Vec<Problem>,
+    /// Broken files of one tenant: the rest can be served.
+    faults: Vec<Fault>,
     kept: Vec<String>,
 }
 
@@ -135,11 +166,13 @@ impl Loader<'_> {
     fn tenant(&mut self, plan: &TenantPlan, https: u16) -> TenantSite {
         let tenant = self.owner(plan);
         let keyvalue = self.keyvalue(plan, &tenant);
+        let shown = shown(plan);
         let mut router = Router::new();
-        let mut named = HashMap::new();
+        let (mut routes, mut named) = (Vec::new(), HashMap::new());
         let mut limits: Vec<Arc<Limits>> = vec![tenant.limits.clone()];
         for route in &plan.routes {
-            let Some(handler) = self.handler(route, &tenant, &keyvalue) else { continue };
+            let label = route::label(route);
+            let handler = self.handler(route, &label, &tenant, &keyvalue);
             let same = limits.iter().find(|limits| ***limits == route.limits).cloned();
             let limits = same.unwrap_or_else(|| {
                 limits.push(Arc::new(route.limits.clone()));
@@ -156,203 +189,68 @@ impl Loader<'_> {
             };
             let target = Arc::new(target);
             named.extend(route.name.clone().map(|name| (name, target.clone())));
+            routes.push((label, target.clone()));
             router.add(&route.pattern, route.methods.clone(), target);
         }
-        let front = plan
-            .front
-            .as_ref()
-            .and_then(|(path, origin)| self.files(&StaticPlan::new(path.clone()), true, origin));
+        let front = plan.front.as_ref().and_then(|(path, origin)| {
+            let files = self.files(&StaticPlan::new(path.clone()), true, origin);
+            files.map_err(|problem| self.problems.push(problem)).ok()
+        });
         let error_pages = self.error_pages(plan);
+        let certificate = self.certificate(plan);
         let transport = match &plan.tls {
             Some(tls) => {
                 Transport { hsts: tls.hsts.clone(), redirect: tls.redirect.then_some(https) }
             }
             None => Transport::default(),
         };
-        TenantSite { tenant, front, router, named, error_pages, transport, shown: shown(plan) }
+        TenantSite {
+            tenant,
+            front,
+            router,
+            routes,
+            named,
+            error_pages,
+            certificate,
+            transport,
+            shown,
+        }
     }
 
-    /// The certificate of each host that has one.
-    fn certificates(&mut self, plan: &Plan) -> Certificates {
-        let mut certificates = Certificates::default();
-        if plan.self_signed {
-            let hosts = plan.tenants.iter().flat_map(|tenant| &tenant.hosts);
-            let hosts = hosts.filter(|host| **host != HostPattern::Any);
-            match tls::self_made(hosts.map(ToString::to_string)) {
-                Ok(own) => {
-                    certificates.add(HostPattern::Any, own);
-                }
-                Err(why) => {
-                    self.problems.push(Problem::of_all(format!("--tls self-signed: {why}")));
-                }
-            }
-        }
-        for tenant in &plan.tenants {
-            let Some(tls) = &tenant.tls else { continue };
-            let Some((certificate, key)) = &tls.files else { continue };
-            match tls::load(certificate, key) {
-                Ok(certificate) => {
-                    for host in &tenant.hosts {
-                        certificates.add(host.clone(), certificate.clone());
-                    }
-                }
-                Err(why) => self.problems.push(tls.origin.problem(why)),
-            }
-        }
-        certificates
+    /// The tenant's site as it was before.
+    fn site_before(&self, tenant: &str) -> Option<&Arc<TenantSite>> {
+        let before = self.before?;
+        before.tenants.iter().find(|site| *site.tenant.name == *tenant)
     }
 
     /// The tenant that was there before, with what it uses, as it is now.
     fn owner(&mut self, plan: &TenantPlan) -> Arc<Tenant> {
-        let mut before = self.before.into_iter().flat_map(|site| &site.tenants);
-        let before = before.find(|site| *site.tenant.name == *plan.name).map(|site| &site.tenant);
-        if let Some(tenant) = before.filter(|tenant| tenant.is_as(plan)) {
+        let before = self.site_before(&plan.name).map(|site| site.tenant.clone());
+        if let Some(tenant) = before.as_ref().filter(|tenant| tenant.is_as(plan)) {
             return tenant.clone();
         }
-        let log = plan.log.as_deref().and_then(|path| self.sink(path, &plan.log_origin));
+        let mut log = None;
+        if let Some(path) = &plan.log {
+            match self.sink(path, &plan.log_origin) {
+                Ok(sink) => log = Some((path.clone(), sink)),
+                Err(problem) => {
+                    log = before.as_ref().and_then(|tenant| tenant.log_file());
+                    let instead = if log.is_some() { "the log before" } else { "the server's log" };
+                    let effect = format!("tenant {} writes to {instead}", plan.name);
+                    self.faults.push(Fault::new(effect, problem));
+                }
+            }
+        }
         Arc::new(match before {
             Some(tenant) => tenant.changed(plan, log),
             None => Tenant::new(plan, log, &self.shared.memory),
         })
     }
 
-    fn handler(
-        &mut self,
-        route: &RoutePlan,
-        tenant: &Arc<Tenant>,
-        keyvalue: &OfTenant,
-    ) -> Option<Handler> {
-        match &route.target {
-            Target::Files(plan) => {
-                let files = self.files(plan, route.compress, &route.origins.target)?;
-                Some(Handler::Files(Arc::new(files)))
-            }
-            Target::Redirect { to, status } => {
-                Some(Handler::Redirect(Arc::new(Redirect::new(to.clone(), *status))))
-            }
-            Target::App { path, reuse, grants } => {
-                let source = self.sources.get(path)?.clone();
-                let limits = Arc::new(route.limits.clone());
-                let granted = self.grants(grants, keyvalue, (tenant, &limits), &route.origins)?;
-                let granted = Arc::new(granted);
-                let key = AppKey {
-                    path: path.clone(),
-                    stamp: source.stamp,
-                    tenant: tenant.name.to_string(),
-                    limits: route.limits.clone(),
-                    reuse: *reuse,
-                    grants: grants.clone(),
-                    store: keyvalue.place.clone(),
-                    values: (granted.config.clone(), granted.env.clone()),
-                };
-                let before = self.before.and_then(|site| site.apps.get(&key));
-                let before = before.filter(|app| Arc::ptr_eq(&app.tenant, tenant)).cloned();
-                let app = self.apps.entry(key).or_insert_with(|| {
-                    let (reuse, owner, of_app) = (*reuse, tenant.clone(), limits.clone());
-                    let new = move |component| {
-                        App::new(component, of_app.clone(), granted.clone(), reuse, owner.clone())
-                    };
-                    let library = self.library.clone();
-                    let at_once = reuse.at_once;
-                    let mounted =
-                        || Mounted::new(source, library, limits, at_once, tenant.clone(), new);
-                    before.unwrap_or_else(|| Arc::new(mounted()))
-                });
-                let app = app.clone();
-                let loaded = self.components.get(path).filter(|_| !app.is_loaded()).cloned();
-                if let Some(Err(unfit)) = loaded.map(|component| app.set(component)) {
-                    let at = route.origins.memory.as_ref().filter(|_| unfit.is_memory());
-                    let at = at.map_or(String::new(), |origin| format!(" at {}", origin.at()));
-                    let why = format!("{}: {unfit}{at}", path.display());
-                    self.problems.push(route.origins.target.problem(why));
-                    return None;
-                }
-                Some(Handler::App(app))
-            }
-        }
-    }
-
-    fn files(&mut self, plan: &StaticPlan, compress: bool, origin: &Origin) -> Option<Files> {
-        let root = self.root(plan, origin)?;
-        let encoders = compress.then(|| self.shared.encoders.clone());
-        Some(Files { root, listing: plan.listing, fallback: plan.fallback.clone(), encoders })
-    }
-
-    fn root(&mut self, plan: &StaticPlan, origin: &Origin) -> Option<Arc<Root>> {
-        if plan.path.as_os_str().is_empty() {
-            return None;
-        }
-        let key = (plan.path.clone(), plan.index.clone());
-        if let Some(root) = self.roots.get(&key) {
-            return root.clone();
-        }
-        let root =
-            Root::open(&plan.path, plan.index.clone(), self.shared.cache.clone()).map(Arc::new);
-        let root = root.map_err(|error| self.problems.push(origin.problem(error))).ok();
-        self.roots.insert(key, root.clone());
-        root
-    }
-
-    /// Looks at the files of all components, and loads those that are new or
-    /// changed if they are to be. On a reload, the old one of a broken one goes on.
-    fn sources(&mut self, plan: &Plan, eager: Eager) {
-        let mut new: Vec<(Arc<Source>, &Origin)> = Vec::new();
-        let mut seen = HashSet::new();
-        for (path, origin) in
-            plan.components().filter(|(path, _)| seen.insert(*path) && !path.as_os_str().is_empty())
-        {
-            let old = self.before.and_then(|site| site.sources.get(path));
-            match Source::of(path, self.library.largest) {
-                Ok(source) => match old.filter(|old| old.stamp == source.stamp) {
-                    Some(old) => drop(self.sources.insert(path.to_owned(), old.clone())),
-                    None => new.push((Arc::new(source), origin)),
-                },
-                Err(why) => self.broken(path, origin, why),
-            }
-        }
-        let now = match eager {
-            Eager::Few => new.len() <= FEW,
-            Eager::All => true,
-        };
-        let found: Vec<_> = new.iter().map(|(source, _)| &**source).collect();
-        let loaded = if now { self.library.load_all(&found) } else { Vec::new() };
-        let mut loaded = loaded.into_iter();
-        for (source, origin) in new {
-            match loaded.next() {
-                Some(Err(why)) => self.broken(&source.path, origin, why),
-                Some(Ok(component)) => self.sound(source, Some(component)),
-                None => self.sound(source, None),
-            }
-        }
-    }
-
-    fn sound(&mut self, source: Arc<Source>, component: Option<Arc<Component>>) {
-        let path = source.path.clone();
-        // A file that was written again as it was: its instances go on.
-        let old = self.before.and_then(|site| site.sources.get(&path)).filter(|old| {
-            let content = |source: &Source| source.identity().map(|identity| identity.content);
-            content(old).is_some() && content(old) == content(&source)
-        });
-        let source = old.cloned().unwrap_or(source);
-        self.components.extend(component.map(|component| (path.clone(), component)));
-        self.sources.insert(path, source);
-    }
-
-    fn broken(&mut self, path: &Path, origin: &Origin, why: String) {
-        let error = StartError::Component { path: path.to_owned(), why };
-        match self.before.and_then(|site| site.sources.get(path)) {
-            Some(old) => {
-                self.kept.push(error.to_string());
-                self.sources.insert(path.to_owned(), old.clone());
-            }
-            None => self.problems.push(origin.problem(error)),
-        }
-    }
-
-    fn sink(&mut self, path: &Path, origin: &Origin) -> Option<crate::observe::Sink> {
+    fn sink(&self, path: &Path, origin: &Origin) -> Result<Sink, Problem> {
         let wrong =
             |error| origin.problem(format!("{}: {}", path.display(), explain_writing(&error)));
-        self.logs.file(path).map_err(|error| self.problems.push(wrong(error))).ok()
+        self.logs.file(path).map_err(wrong)
     }
 }
 

@@ -123,10 +123,12 @@ impl Library {
     /// # Errors
     /// It is broken, or takes too much: a sentence with the mend.
     pub(crate) fn load(&self, source: &Source) -> Result<Arc<Component>, String> {
-        match self.find(source)? {
-            Found::Loaded(component) => Ok(component),
-            Found::New(identity, bytes) => self.compile(&identity, &bytes),
-        }
+        let component = match self.find(source)? {
+            Found::Loaded(component) => component,
+            Found::New(identity, bytes) => self.compile(&identity, &bytes)?,
+        };
+        source.set_sound();
+        Ok(component)
     }
 
     /// Loads components, as many at the same time as there are processors.

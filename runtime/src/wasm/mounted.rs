@@ -1,6 +1,7 @@
 //! An app that is loaded when it is first asked for, and may be unloaded when
 //! others are asked for more.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use super::app::App;
 use super::component::Component;
 use super::library::{Found, Library};
 use super::source::{Identity, Source};
+use crate::capability::log::escape;
 use crate::error::GuestError;
 use crate::limits::Limits;
 use crate::request::Request;
@@ -30,6 +32,10 @@ pub(crate) struct Mounted {
     current: ArcSwapOption<App>,
     /// Why it is never there: its component does not fit its limits.
     unfit: OnceLock<Unfit>,
+    /// Whether it was ever loaded.
+    worked: AtomicBool,
+    /// Whether the last load failed.
+    failed: AtomicBool,
     loading: Mutex<Option<Loading>>,
 }
 
@@ -55,6 +61,8 @@ impl Mounted {
             tenant,
             current: ArcSwapOption::empty(),
             unfit: OnceLock::new(),
+            worked: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             loading: Mutex::default(),
         }
     }
@@ -108,30 +116,52 @@ impl Mounted {
         receiver
     }
 
-    /// Loads it where nobody's requests are answered. What only has to be looked
-    /// for does not wait for what is compiled.
+    /// Loads its file. Where that fails, the file as it was when it was last loaded goes
+    /// on: a site of many components is loaded again before its files are.
     async fn load(self: &Arc<Self>) -> Result<Arc<App>, String> {
-        if let Some(why) = self.unfit.get() {
-            return Err(why.to_string());
-        }
+        let loaded = match self.unfit.get() {
+            Some(why) => Err(why.to_string()),
+            None => self.load_from(&self.source).await,
+        };
+        let loaded = match (loaded, self.source.before()) {
+            (Err(why), Some(before)) => match self.load_from(&before).await {
+                Ok(app) => {
+                    let (path, why) = (self.source.path.display(), escape(why.as_bytes()));
+                    tracing::error!("not reloaded, the old one goes on: {path}: {why}");
+                    Ok(app)
+                }
+                Err(_) => Err(why),
+            },
+            (loaded, _) => loaded,
+        };
+        self.failed.store(loaded.is_err(), Relaxed);
+        loaded
+    }
+
+    /// Loads a file where nobody's requests are answered. What only has to be looked
+    /// for does not wait for what is compiled.
+    async fn load_from(self: &Arc<Self>, source: &Arc<Source>) -> Result<Arc<App>, String> {
         let step = {
             let _permit = self.library.finding.acquire().await;
-            let found = self.apart(|mounted| match mounted.library.find(&mounted.source)? {
+            let source = source.clone();
+            let found = self.apart(move |mounted| match mounted.library.find(&source)? {
                 Found::Loaded(component) => mounted.set(component).map(Step::Done).map_err(told),
                 Found::New(identity, bytes) => Ok(Step::Compile(identity, bytes)),
             });
             found.await?
         };
-        match step {
-            Step::Done(app) => Ok(app),
+        let app = match step {
+            Step::Done(app) => app,
             Step::Compile(identity, bytes) => {
                 let _permit = self.library.compiling.acquire().await;
                 let compile = move |mounted: &Arc<Mounted>| {
                     mounted.set(mounted.library.compile(&identity, &bytes)?).map_err(told)
                 };
-                self.apart(compile).await
+                self.apart(compile).await?
             }
-        }
+        };
+        source.set_sound();
+        Ok(app)
     }
 
     async fn apart<T: Send + 'static>(
@@ -160,6 +190,7 @@ impl Mounted {
         }
         let app = Arc::new((self.make)(component));
         self.current.store(Some(app.clone()));
+        self.worked.store(true, Relaxed);
         self.library.hold(self, &app.component);
         Ok(app)
     }
@@ -168,6 +199,44 @@ impl Mounted {
     /// one comes.
     pub(super) fn unload(&self) {
         self.current.store(None);
+    }
+
+    /// Loads it if it is not: whether a request would find it.
+    ///
+    /// # Errors
+    /// It cannot be loaded.
+    pub(crate) async fn check(self: &Arc<Self>) -> Result<(), String> {
+        if self.is_loaded() {
+            return Ok(());
+        }
+        let mut loading = self.loading();
+        match loading.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(Ok(_))) => Ok(()),
+            Ok(Some(Err(why))) => Err(format!("{}: {why}", self.source.path.display())),
+            Ok(None) | Err(_) => Err(format!("{}: {FAILED}", self.source.path.display())),
+        }
+    }
+
+    /// Why it is never there, if its component was found not to fit.
+    pub(crate) fn unfit(&self) -> Option<Unfit> {
+        if self.is_loaded() { None } else { self.unfit.get().copied() }
+    }
+
+    /// Whether it could not be loaded when it was last asked for.
+    pub(crate) fn fails(&self) -> bool {
+        !self.is_loaded() && (self.failed.load(Relaxed) || self.unfit.get().is_some())
+    }
+
+    /// Why it cannot be loaded, as far as it is known without a new load.
+    pub(crate) fn why_it_fails(&self) -> String {
+        let why = self.unfit().map_or(FAILED.to_owned(), told);
+        format!("{}: {why}", self.source.path.display())
+    }
+
+    /// Whether it was loaded when it was last asked for; if nobody has asked, it is not
+    /// known to work.
+    pub(crate) fn works(&self) -> bool {
+        self.is_loaded() || (self.worked.load(Relaxed) && !self.fails())
     }
 
     /// Whether the next request finds it loaded.

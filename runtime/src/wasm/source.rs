@@ -4,6 +4,7 @@ use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
@@ -22,6 +23,11 @@ pub(crate) struct Source {
     /// Known once it was read. It stays the one that was read first, so that
     /// a file that changes is not loaded before the site is loaded again.
     identity: Mutex<Option<Arc<Identity>>>,
+    /// Whether it was loaded.
+    sound: AtomicBool,
+    /// The file as it was when it was last loaded, until this one is: what a reload
+    /// replaces goes on where the new file cannot be loaded.
+    before: Mutex<Option<Arc<Source>>>,
 }
 
 /// Tells whether a file is still the same without reading it.
@@ -64,8 +70,35 @@ impl Source {
     pub(crate) fn of(path: &Path, largest: usize) -> Result<Source, String> {
         let metadata = std::fs::metadata(path).map_err(|error| explain(&error))?;
         check_file(&metadata, largest)?;
-        let identity = Mutex::default();
-        Ok(Source { path: path.to_owned(), stamp: Stamp::of(&metadata), identity })
+        Ok(Source {
+            path: path.to_owned(),
+            stamp: Stamp::of(&metadata),
+            identity: Mutex::default(),
+            sound: AtomicBool::new(false),
+            before: Mutex::default(),
+        })
+    }
+
+    /// The same file in place of an old one.
+    pub(crate) fn after(self, old: Option<&Arc<Source>>) -> Source {
+        let sound =
+            old.and_then(|old| if old.is_sound() { Some(old.clone()) } else { old.before() });
+        Source { before: Mutex::new(sound), ..self }
+    }
+
+    /// It was loaded: the file before is not needed any more.
+    pub(super) fn set_sound(&self) {
+        self.sound.store(true, Relaxed);
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn is_sound(&self) -> bool {
+        self.sound.load(Relaxed)
+    }
+
+    /// The file as it was when it was last loaded, if this one never was.
+    pub(super) fn before(&self) -> Option<Arc<Source>> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What it is, if it was read already.

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::Loader;
+use http::StatusCode;
+
+use super::{Fault, Loader};
+use crate::config::Problem;
 use crate::config::plan::TenantPlan;
 use crate::error::explain;
 use crate::files;
@@ -11,18 +14,39 @@ use crate::respond::{ErrorPage, ErrorPages};
 impl Loader<'_> {
     pub(super) fn error_pages(&mut self, plan: &TenantPlan) -> ErrorPages {
         let mut pages = ErrorPages::default();
+        let name = &plan.name;
         for plan in &plan.error_pages {
             match error_page(&plan.path) {
                 Ok(page) => {
                     pages.0.insert(plan.status, page);
                 }
                 Err(why) => {
-                    let path = plan.path.display();
-                    self.problems.push(plan.origin.problem(format!("{path}: {why}")));
+                    let problem = plan.origin.problem(format!("{}: {why}", plan.path.display()));
+                    pages.0.extend(self.page_before(name, plan.status, problem));
                 }
             }
         }
         pages
+    }
+
+    /// The page that a tenant had for a status. Without one, the server's own page is
+    /// served.
+    fn page_before(
+        &mut self,
+        tenant: &str,
+        status: StatusCode,
+        problem: Problem,
+    ) -> Option<(StatusCode, ErrorPage)> {
+        let before = self.site_before(tenant);
+        let page = before.and_then(|site| site.error_pages.0.get(&status)).cloned();
+        if page.is_some() {
+            self.kept.push(problem.text().to_owned());
+        } else {
+            let code = status.as_u16();
+            let effect = format!("tenant {tenant} has the server's own page for {code}");
+            self.faults.push(Fault::new(effect, problem));
+        }
+        page.map(|page| (status, page))
     }
 }
 

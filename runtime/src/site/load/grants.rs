@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
 
-use super::Loader;
+use super::{Fault, Loader};
 use crate::capability::Grants;
 use crate::capability::config::Values;
 use crate::capability::fetch::Reach;
 use crate::capability::files::GrantedFiles;
 use crate::capability::keyvalue::{Granted, Place};
+use crate::config::Problem;
 use crate::config::plan::{
     GrantsPlan, RouteOrigins, StaticPlan, StorePlan, Target, TenantPlan, Value,
 };
@@ -24,7 +25,7 @@ const LARGEST: u64 = 64 << 10;
 /// Where a tenant's key-value data is, and all of its buckets.
 pub(super) struct OfTenant {
     pub(super) place: Place,
-    granted: Granted,
+    granted: Result<Granted, Problem>,
 }
 
 impl Loader<'_> {
@@ -41,59 +42,83 @@ impl Loader<'_> {
         let all: BTreeSet<String> = buckets.flatten().cloned().collect();
         let opened = place.and_then(|place| {
             let granted = self.shared.stores.tenant(&place, tenant, all)?;
-            Ok(OfTenant { place, granted })
+            Ok(OfTenant { place, granted: Ok(granted) })
         });
         opened.unwrap_or_else(|why| {
-            self.problems.push(plan.origin.problem(format!("keyvalue: {why}")));
-            OfTenant { place: Place::Redis(String::new()), granted: Granted::default() }
+            let problem = plan.origin.problem(format!("keyvalue: {why}"));
+            match &plan.keyvalue {
+                // The address stands in the configuration itself.
+                StorePlan::Redis(Value::Text(_)) => self.problems.push(problem.clone()),
+                StorePlan::Redis(_) | StorePlan::Directory(_) => {
+                    let effect = format!("tenant {} has no key-value data", plan.name);
+                    self.faults.push(Fault::new(effect, problem.clone()));
+                }
+            }
+            OfTenant { place: Place::Redis(String::new()), granted: Err(problem) }
         })
     }
 
-    /// What an app is granted; nothing if it cannot be read, which is told.
+    /// What an app is granted.
+    ///
+    /// # Errors
+    /// A file or a value of it cannot be read: all that is wrong.
     pub(super) fn grants(
         &mut self,
         plan: &GrantsPlan,
         keyvalue: &OfTenant,
         (tenant, limits): (&Arc<Tenant>, &Arc<Limits>),
         origins: &RouteOrigins,
-    ) -> Option<Grants> {
+    ) -> Result<Grants, Vec<Problem>> {
         let files = match &plan.files {
             Some(path) => {
-                let plan = StaticPlan::new(path.clone());
-                GrantedFiles::of(self.root(&plan, &origins.files)?)
+                let root = self.root(&StaticPlan::new(path.clone()), &origins.files);
+                root.map(GrantedFiles::of)
             }
-            None => GrantedFiles::default(),
+            None => Ok(GrantedFiles::default()),
         };
-        let config = self.values(&plan.config, "config", &origins.route);
-        let env = self.values(&plan.env, "env", &origins.route);
-        let keyvalue = keyvalue.granted.only(plan.keyvalue.clone());
-        let outbound = Arc::new(Reach {
-            client: self.shared.client.clone(),
-            granted: Arc::new(plan.outbound.clone()),
-            limits: limits.clone(),
-            tenant: tenant.clone(),
-        });
-        Some(Grants { files, outbound, keyvalue, config: config?, env: env? })
+        let config = values(&plan.config, "config", &origins.route);
+        let env = values(&plan.env, "env", &origins.route);
+        let keyvalue = match &keyvalue.granted {
+            Ok(granted) => Ok(granted.only(plan.keyvalue.clone())),
+            Err(_) if plan.keyvalue.is_empty() => Ok(Granted::default()),
+            Err(problem) => Err(problem.clone()),
+        };
+        match (files, config, env, keyvalue) {
+            (Ok(files), Ok(config), Ok(env), Ok(keyvalue)) => {
+                let outbound = Arc::new(Reach {
+                    client: self.shared.client.clone(),
+                    granted: Arc::new(plan.outbound.clone()),
+                    limits: limits.clone(),
+                    tenant: tenant.clone(),
+                });
+                Ok(Grants { files, outbound, keyvalue, config, env })
+            }
+            (files, config, env, keyvalue) => {
+                let single = files.err().into_iter().chain(keyvalue.err());
+                let several = config.err().into_iter().chain(env.err());
+                Err(single.chain(several.flatten()).collect())
+            }
+        }
     }
+}
 
-    fn values(
-        &mut self,
-        plan: &BTreeMap<String, Value>,
-        key: &str,
-        origin: &Origin,
-    ) -> Option<Values> {
-        let problems = &mut self.problems;
-        let mut read = |(name, value): (&String, &Value)| match resolve(value) {
-            Ok(value) => Some((name.clone(), value)),
-            Err(why) => {
-                problems.push(origin.problem(format!("grants.{key}.{name}: {why}")));
-                None
-            }
-        };
-        // All are read, so that all that is wrong is told.
-        let values: Vec<Option<(String, String)>> = plan.iter().map(&mut read).collect();
-        values.into_iter().collect()
+/// All values of a table.
+///
+/// # Errors
+/// Some cannot be read: a problem for each of them.
+fn values(
+    plan: &BTreeMap<String, Value>,
+    key: &str,
+    origin: &Origin,
+) -> Result<Values, Vec<Problem>> {
+    let (mut values, mut problems) = (Vec::new(), Vec::new());
+    for (name, value) in plan {
+        match resolve(value) {
+            Ok(value) => values.push((name.clone(), value)),
+            Err(why) => problems.push(origin.problem(format!("grants.{key}.{name}: {why}"))),
+        }
     }
+    if problems.is_empty() { Ok(values.into_iter().collect()) } else { Err(problems) }
 }
 
 /// Reads a value. SECURITY: no message has any of it.

@@ -160,6 +160,7 @@ impl MyWeb {
                 return Err(StartError::Config(Problem::in_order(problems)));
             }
         };
+        let background = engines.background();
         let library =
             Library::new(engines, state.as_ref(), compiler, &limits, machine::room(&limits));
         let cache = Arc::new(FileCache::new(limits.file_cache));
@@ -170,7 +171,7 @@ impl MyWeb {
             Client::new(None).map_err(StartError::Engine)
         })?;
         let (encoders, stores) = (Encoders::default(), Stores::default());
-        let common = Common { cache, client, encoders, stores, memory };
+        let common = Common { cache, client, encoders, background, stores, memory };
         let loaded = match site::load(&plan, &library, &logs, &common, eager, None) {
             Ok(loaded) if problems.is_empty() => loaded,
             loaded => {

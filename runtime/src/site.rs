@@ -100,7 +100,7 @@ impl Site {
     /// Answers a request, or finds the app that does.
     pub(crate) fn answer(
         &self,
-        request: &Request,
+        request: &Arc<Request>,
         peer: &Peer,
         asked: &Asked,
         visit: &mut Visit,
@@ -140,7 +140,7 @@ impl Site {
 impl TenantSite {
     fn answer(
         self: &Arc<Self>,
-        request: &Request,
+        request: &Arc<Request>,
         asked: &Asked,
         visit: &mut Visit,
     ) -> Result<Step, Refusal> {

@@ -26,7 +26,7 @@ use crate::redirect::{HTTPS, Redirect, Transport};
 use crate::router::Router;
 use crate::tenant::{Budget, Tenant};
 use crate::tls::{self, Certificates};
-use crate::wasm::{App, Component, Library, Mounted, Source};
+use crate::wasm::{App, Background, Component, Library, Mounted, Source, Work};
 use grants::OfTenant;
 
 /// What all tenants share, as long as the server runs.
@@ -34,6 +34,8 @@ pub(crate) struct Common {
     pub(crate) client: Arc<Client>,
     pub(crate) cache: Arc<FileCache>,
     pub(crate) encoders: Encoders,
+    /// Where long work for their requests is done.
+    pub(crate) background: Arc<Background>,
     pub(crate) stores: Stores,
     /// The memory of all of them together.
     pub(crate) memory: Arc<Budget>,
@@ -150,6 +152,7 @@ impl Loader<'_> {
                 headers: route.headers.clone(),
                 cache_control: route.cache_control.clone(),
                 encoders: route.compress.then(|| self.shared.encoders.clone()),
+                work: self.work(&tenant),
                 etag: route.etag,
             };
             let target = Arc::new(target);
@@ -159,7 +162,9 @@ impl Loader<'_> {
         let front = plan
             .front
             .as_ref()
-            .and_then(|(path, origin)| self.files(&StaticPlan::new(path.clone()), true, origin));
+            .and_then(|(path, origin)| {
+                self.files(&StaticPlan::new(path.clone()), true, &tenant, origin)
+            });
         let error_pages = self.error_pages(plan);
         let transport = match &plan.tls {
             Some(tls) => {
@@ -222,7 +227,7 @@ impl Loader<'_> {
     ) -> Option<Handler> {
         match &route.target {
             Target::Files(plan) => {
-                let files = self.files(plan, route.compress, &route.origins.target)?;
+                let files = self.files(plan, route.compress, tenant, &route.origins.target)?;
                 Some(Handler::Files(Arc::new(files)))
             }
             Target::Redirect { to, status } => {
@@ -270,10 +275,21 @@ impl Loader<'_> {
         }
     }
 
-    fn files(&mut self, plan: &StaticPlan, compress: bool, origin: &Origin) -> Option<Files> {
+    fn work(&self, tenant: &Arc<Tenant>) -> Work {
+        Work::new(self.shared.background.clone(), tenant.clone())
+    }
+
+    fn files(
+        &mut self,
+        plan: &StaticPlan,
+        compress: bool,
+        tenant: &Arc<Tenant>,
+        origin: &Origin,
+    ) -> Option<Files> {
         let root = self.root(plan, origin)?;
         let encoders = compress.then(|| self.shared.encoders.clone());
-        Some(Files { root, listing: plan.listing, fallback: plan.fallback.clone(), encoders })
+        let (work, fallback) = (self.work(tenant), plan.fallback.clone());
+        Some(Files { root, listing: plan.listing, fallback, encoders, work })
     }
 
     fn root(&mut self, plan: &StaticPlan, origin: &Origin) -> Option<Arc<Root>> {

@@ -160,6 +160,7 @@ impl MyWeb {
                 return Err(StartError::Config(Problem::in_order(problems)));
             }
         };
+        let background = engines.background();
         let library =
             Library::new(engines, state.as_ref(), compiler, &limits, machine::room(&limits));
         let cache = Arc::new(FileCache::new(limits.file_cache));
@@ -171,7 +172,7 @@ impl MyWeb {
         })?;
         let server_log = ServerLog::new(plan.limits.log_rate, plan.limits.access_log_rate);
         let (encoders, stores) = (Encoders::default(), Stores::new(server_log.clone()));
-        let common = Common { cache, client, encoders, stores, memory, server_log };
+        let common = Common { cache, client, encoders, background, stores, memory, server_log };
         // `check` loads all components, and judges all that would be served.
         let serves_the_rest = eager == Eager::Few && source.serves_the_rest();
         let mode = Mode { eager, serves_the_rest };

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -26,6 +25,8 @@ pub(crate) enum Body {
     Parts(VecDeque<Body>),
     /// Encoded while it is sent.
     Encoded(Box<Encoded>),
+    /// One piece that the server still works on.
+    Later(Later),
     /// Made by a guest while it is sent, with trailers.
     Streamed(UnsyncBoxBody<Bytes, io::Error>),
 }
@@ -40,7 +41,7 @@ impl Body {
         match self {
             Body::Streamed(_) => true,
             Body::Encoded(encoded) => encoded.body().is_of_guest(),
-            Body::Bytes(_) | Body::File(_) | Body::Parts(_) => false,
+            Body::Bytes(_) | Body::File(_) | Body::Parts(_) | Body::Later(_) => false,
         }
     }
 }
@@ -80,6 +81,7 @@ impl http_body::Body for Body {
                 None
             }
             Body::Encoded(encoded) => return encoded.poll_frame(cx),
+            Body::Later(later) => ready!(later.poll_piece(cx)),
             Body::Streamed(stream) => return Pin::new(stream).poll_frame(cx),
         };
         Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
@@ -88,6 +90,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Body::Encoded(encoded) => encoded.is_over(),
+            Body::Later(later) => later.0.is_none(),
             Body::Streamed(stream) => stream.is_end_stream(),
             body => body.length() == Some(0),
         }
@@ -105,8 +108,32 @@ impl Body {
             Body::Bytes(bytes) => Some(bytes.len() as u64),
             Body::File(reader) => Some(reader.left()),
             Body::Parts(parts) => parts.iter().map(Body::length).sum(),
-            Body::Encoded(_) | Body::Streamed(_) => None,
+            Body::Encoded(_) | Body::Later(_) | Body::Streamed(_) => None,
         }
+    }
+}
+
+/// Bytes that the server still works on; none once they were sent.
+pub(crate) struct Later(Option<Pin<Box<Working>>>);
+
+type Working = dyn Future<Output = io::Result<Bytes>> + Send;
+
+impl Later {
+    pub(crate) fn new(work: impl Future<Output = io::Result<Bytes>> + Send + 'static) -> Later {
+        Later(Some(Box::pin(work)))
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let Some(work) = &mut self.0 else { return Poll::Ready(None) };
+        let done = ready!(work.as_mut().poll(cx));
+        self.0 = None;
+        Poll::Ready(Some(done))
+    }
+}
+
+impl std::fmt::Debug for Later {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Later")
     }
 }
 
@@ -135,11 +162,7 @@ impl http_body::Body for Observed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let began = matches!(self.body, Body::Encoded(_)).then(Instant::now);
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let Some(began) = began {
-            self.visit.worked(began.elapsed());
-        }
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             self.visit.sent(frame.data_ref().map_or(0, Bytes::len));
         }

@@ -3,13 +3,16 @@
 mod accept;
 mod encoder;
 
+use std::sync::Arc;
+
 use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::body::Body;
 use crate::request::Request;
 use crate::respond::{Response, has_no_body};
+use crate::wasm::Work;
 pub(crate) use accept::{Accepted, Coding};
-pub(crate) use encoder::{Encoded, Encoders, whole};
+pub(crate) use encoder::{Encoded, Encoders, Kept};
 
 /// Bodies below this gain nothing, in bytes.
 pub(crate) const LEAST: u64 = 1_024;
@@ -19,7 +22,12 @@ const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding")
 /// Encodes an app's answer that gains by it ([`may_encode`]) if the client takes it. One
 /// without a body, as the client has it already, has the headers that it had with it
 /// (RFC 9110 section 15.4.5).
-pub(crate) fn answer(mut response: Response, request: &Request, encoders: &Encoders) -> Response {
+pub(crate) async fn answer(
+    mut response: Response,
+    request: &Arc<Request>,
+    encoders: &Encoders,
+    work: &Work,
+) -> Response {
     add_vary(response.headers_mut());
     let Some(coding) = Accepted::of(&request.headers).best(Coding::is_made_here) else {
         return response;
@@ -29,7 +37,7 @@ pub(crate) fn answer(mut response: Response, request: &Request, encoders: &Encod
         return response;
     }
     let body = std::mem::replace(response.body_mut(), Body::empty());
-    match encoders.encode(body, coding) {
+    match encoders.answer(body, coding, work, request).await {
         Ok(body) => {
             *response.body_mut() = body;
             mark(response.headers_mut(), coding);

@@ -24,6 +24,7 @@ use crate::error::Refusal;
 use crate::redirect;
 use crate::request::Request;
 use crate::respond::{Response, has_no_body};
+use crate::wasm::Work;
 pub(crate) use cache::FileCache;
 use cache::{Known, Sibling};
 pub(crate) use entry::{Entry, FileReader};
@@ -45,6 +46,8 @@ pub(crate) struct Files {
     pub(crate) fallback: Option<String>,
     /// For files that are not there compressed.
     pub(crate) encoders: Option<Encoders>,
+    /// Where files are encoded, and directories listed.
+    pub(crate) work: Work,
 }
 
 impl Files {
@@ -56,7 +59,7 @@ impl Files {
     pub(crate) fn answer(
         &self,
         path: &str,
-        request: &Request,
+        request: &Arc<Request>,
     ) -> Result<Option<Response>, Refusal> {
         let answer = self.answer_for(path, request)?;
         match (&self.fallback, answer) {
@@ -66,7 +69,7 @@ impl Files {
     }
 
     /// The answer in place of what is not there: a file, or that of a directory.
-    fn answer_in_place(&self, path: &str, request: &Request) -> Result<Option<Response>, Refusal> {
+    fn answer_in_place(&self, path: &str, request: &Arc<Request>) -> Result<Option<Response>, Refusal> {
         let found = match self.find(path)? {
             Some(Found::Unslashed { .. }) => self.find(&format!("{path}/"))?,
             found => found,
@@ -81,21 +84,21 @@ impl Files {
         self.root.find(path).map_err(|error| unreadable(path, error))
     }
 
-    fn file(&self, known: &Known, request: &Request) -> Response {
+    fn file(&self, known: &Known, request: &Arc<Request>) -> Response {
         let siblings = self.root.siblings(known);
         let headers = HeaderMap::with_capacity(HEADERS);
-        let encoders = self.encoders.as_ref();
+        let encoders = self.encoders.as_ref().map(|encoders| (encoders, &self.work));
         send(&known.entry, &siblings, encoders, StatusCode::OK, headers, request)
     }
 
-    fn answer_for(&self, path: &str, request: &Request) -> Result<Option<Response>, Refusal> {
+    fn answer_for(&self, path: &str, request: &Arc<Request>) -> Result<Option<Response>, Refusal> {
         Ok(match self.find(path)? {
             Some(Found::File(known)) => Some(self.file(&known, request)),
             Some(Found::Unslashed { index }) if index || self.listing => {
                 Some(redirect::with_slash(request))
             }
             Some(Found::Directory(dir)) if self.listing => {
-                let page = listing::page(&dir, &request.path);
+                let page = listing::page(dir, request, &self.work);
                 Some(page.map_err(|error| unreadable(path, error))?)
             }
             Some(Found::Directory(_) | Found::Unslashed { .. }) | None => None,
@@ -113,7 +116,7 @@ pub(crate) fn send_for_guest(
     entry: &Entry,
     status: StatusCode,
     headers: HeaderMap,
-    request: &Request,
+    request: &Arc<Request>,
 ) -> Response {
     send(entry, &[], None, status, headers, request)
 }
@@ -122,10 +125,10 @@ pub(crate) fn send_for_guest(
 fn send(
     entry: &Entry,
     siblings: &[Sibling],
-    encoders: Option<&Encoders>,
+    encoders: Option<(&Encoders, &Work)>,
     status: StatusCode,
     mut headers: HeaderMap,
-    request: &Request,
+    request: &Arc<Request>,
 ) -> Response {
     let ok = status == StatusCode::OK;
     let range = request.headers.get(header::RANGE).filter(|_| ok && request.method == Method::GET);
@@ -144,7 +147,10 @@ fn send(
     };
     let coded = coding.and_then(|coding| match sibling(coding) {
         Some(sibling) => Some((coding, sibling.entry.as_ref(), sibling.entry.body())),
-        None => Some((coding, entry, entry.encoded(coding, encoders?).ok()?)),
+        None => {
+            let (encoders, work) = encoders?;
+            Some((coding, entry, entry.encoded(coding, encoders, work, request).ok()?))
+        }
     });
     let coding = coded.as_ref().map(|(coding, ..)| *coding);
     // 2. What the client has already, or wants to be as it was.

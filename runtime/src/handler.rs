@@ -1,7 +1,6 @@
 //! What answers a route.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -16,7 +15,7 @@ use crate::request::{Payload, Request};
 use crate::respond::{self, Response};
 use crate::router::Found;
 use crate::tenant::{Taken, Tenant};
-use crate::wasm::Mounted;
+use crate::wasm::{Mounted, Work};
 
 /// What answers a route.
 #[derive(Clone)]
@@ -43,6 +42,8 @@ pub(crate) struct Route {
     pub(crate) cache_control: HeaderValue,
     /// For an app's answers, if they are compressed.
     pub(crate) encoders: Option<Encoders>,
+    /// Where its answers are encoded and tagged.
+    pub(crate) work: Work,
     /// Whether an app's answers get an etag.
     pub(crate) etag: bool,
 }
@@ -55,7 +56,7 @@ impl Route {
     /// be read.
     pub(crate) fn file(
         files: &Files,
-        request: &Request,
+        request: &Arc<Request>,
         found: &Found,
     ) -> Result<Response, Refusal> {
         if request.method == Method::OPTIONS {
@@ -89,13 +90,10 @@ impl Route {
         let mut answer = answer?;
         let encoders = self.encoders.as_ref().filter(|_| compress::may_encode(&answer));
         if self.etag {
-            answer = respond::with_etag(answer, request, tenant).await;
+            answer = respond::with_etag(answer, request, &self.work).await;
         }
         let Some(encoders) = encoders else { return Ok(answer) };
-        let began = Instant::now();
-        let answer = compress::answer(answer, request, encoders);
-        tenant.charge(&request.spent, began.elapsed());
-        Ok(answer)
+        Ok(compress::answer(answer, request, encoders, &self.work).await)
     }
 
     /// Runs an app once its tenant has room. A body that is read whole is there

@@ -219,13 +219,6 @@ impl Visit {
         Subject { tenant, route, request }.report(severity, what, spent);
     }
 
-    /// The server itself worked for so long on the answer's body.
-    pub(crate) fn worked(&self, used: Duration) {
-        if let (Some(request), Some(tenant)) = (&self.request, &self.tenant) {
-            tenant.charge(&request.spent, used);
-        }
-    }
-
     /// So much more of the answer's body was handed to the connection.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.bytes_out += bytes as u64;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::time::Instant;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -16,7 +16,7 @@ use crate::error::{GuestError, Refusal};
 use crate::observe::Visit;
 use crate::request::Request;
 use crate::tenant::Bound;
-use crate::tenant::Tenant;
+use crate::wasm::Work;
 
 /// An answer of ours.
 pub(crate) type Response = http::Response<Body>;
@@ -119,8 +119,8 @@ pub(crate) fn refuse(
 /// has them already.
 pub(crate) async fn with_etag(
     mut response: Response,
-    request: &Request,
-    tenant: &Tenant,
+    request: &Arc<Request>,
+    work: &Work,
 ) -> Response {
     if response.status() != StatusCode::OK || !reads(&request.method) {
         return response;
@@ -130,22 +130,7 @@ pub(crate) async fn with_etag(
         _ => Bytes::new(),
     };
     if !untagged.is_empty() {
-        let mut digest = Sha256::new();
-        for (place, slice) in untagged.chunks(SLICE).enumerate() {
-            if place > 0 {
-                tokio::task::yield_now().await;
-            }
-            let began = Instant::now();
-            digest.update(slice);
-            tenant.charge(&request.spent, began.elapsed());
-        }
-        let mut tag = String::from("\"");
-        digest.finalize().iter().take(TAG_BYTES).for_each(|byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(tag, "{byte:02x}");
-        });
-        tag.push('"');
-        let tag = HeaderValue::try_from(tag).ok();
+        let tag = etag(untagged, request, work).await;
         response.headers_mut().extend(tag.map(|tag| (header::ETAG, tag)));
     }
     let validators = Validators::of(response.headers());
@@ -158,8 +143,29 @@ pub(crate) async fn with_etag(
     response
 }
 
-/// What is digested before others have their turn, in bytes.
-const SLICE: usize = 128 << 10;
+/// A tag of bytes; none if the work on it failed.
+async fn etag(mut bytes: Bytes, request: &Arc<Request>, work: &Work) -> Option<HeaderValue> {
+    let mut digest = Sha256::new();
+    if bytes.len() <= SHORT {
+        digest = work.short(request, move || digest.chain_update(bytes)).await?;
+    } else {
+        while !bytes.is_empty() {
+            let slice = bytes.split_to(bytes.len().min(SLICE));
+            digest = work.start(request, move || digest.chain_update(slice)).await?;
+        }
+    }
+    let mut tag = String::from("\"");
+    digest.finalize().iter().take(TAG_BYTES).for_each(|byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(tag, "{byte:02x}");
+    });
+    tag.push('"');
+    HeaderValue::try_from(tag).ok()
+}
+
+/// What is digested where connections are served, in bytes, and in a turn elsewhere.
+const SHORT: usize = 64 << 10;
+const SLICE: usize = 512 << 10;
 
 /// How much of a digest tells answers apart, in bytes.
 const TAG_BYTES: usize = 16;

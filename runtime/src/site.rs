@@ -109,7 +109,7 @@ impl Site {
     /// Answers a request, or finds the app that does.
     pub(crate) fn answer(
         &self,
-        request: &Request,
+        request: &Arc<Request>,
         peer: &Peer,
         asked: &Asked,
         visit: &mut Visit,
@@ -149,7 +149,7 @@ impl Site {
 impl TenantSite {
     fn answer(
         self: &Arc<Self>,
-        request: &Request,
+        request: &Arc<Request>,
         asked: &Asked,
         visit: &mut Visit,
     ) -> Result<Step, Refusal> {

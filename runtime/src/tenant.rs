@@ -19,7 +19,7 @@ use crate::limits::rate::{Buckets, Metered};
 use crate::observe::{Sink, Spent, Totals};
 use crate::site::TenantSite;
 pub(crate) use budget::{Bound, Budget, Lack, Reserve, Taken, Turn, Waits, oldest};
-use debt::Debt;
+pub(crate) use debt::Debt;
 use places::Places;
 
 /// What is shorter holds up nobody.
@@ -179,13 +179,11 @@ impl Tenant {
         self.running.unyielding.add(used, self.running.since.elapsed());
     }
 
-    /// The server itself worked for so long on an answer of it, where connections
-    /// are served.
+    /// The server itself worked for so long on a request of it, where connections
+    /// are served. SECURITY: many short pieces together hold up others, too.
     pub(crate) fn charge(&self, spent: &Spent, used: Duration) {
         spent.add_for_answer(used);
-        if used > NOTICED {
-            self.owes(used);
-        }
+        self.owes(used);
     }
 
     /// Whether its guests have kept those threads for longer than its share.

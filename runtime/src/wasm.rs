@@ -28,10 +28,12 @@ mod script;
 mod service;
 mod settings;
 mod source;
+mod stalled;
 mod texts;
 mod used;
 mod usual;
 mod whose;
+mod work;
 mod world;
 mod wsgi;
 
@@ -46,13 +48,14 @@ use wasmtime::component::Linker;
 use crate::error::StartError;
 use crate::limits::Limits;
 pub(crate) use app::App;
-use background::Background;
+pub(crate) use background::Background;
 use cache::Name;
 use clock::EpochClock;
 pub(crate) use compile::Compiler;
 pub use compile::{Compilation, REFUSED, compile, this_program};
 pub(crate) use component::Component;
 pub(crate) use convert::{check_trailers, is_hop_by_hop};
+pub(crate) use fair::{Lease, TenantKey, Turns};
 use host::Host;
 pub(crate) use library::Library;
 pub(crate) use mounted::Mounted;
@@ -61,6 +64,7 @@ pub(crate) use settings::ADDRESSES_OF_INSTANCE;
 use settings::{pool, settings};
 use source::Identity;
 pub(crate) use source::{Source, Stamp};
+pub(crate) use work::{Job, Work};
 
 /// What a component needs of its engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,6 +140,11 @@ impl Engines {
         let limits = limits.clone();
         let (concurrent, deep) = Default::default();
         Ok(Arc::new(Engines { limits, background, plain, concurrent, deep }))
+    }
+
+    /// The threads where long work is done.
+    pub(crate) fn background(&self) -> Arc<Background> {
+        self.background.clone()
     }
 
     /// The engine of a kind.

@@ -1,8 +1,9 @@
-//! Encodes bodies, whole or while they are sent.
+//! Encodes bodies, whole or while they are sent: short pieces where connections are
+//! served, all others in the background.
 
 use std::io::{self, Write};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use brotli::CompressorWriter;
@@ -15,6 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Coding;
 use crate::body::Body;
+use crate::request::Request;
+use crate::wasm::{Job, Work};
 
 /// Brotli's and gzip's level: what both gain beyond it costs more than it saves
 /// on the way.
@@ -25,12 +28,16 @@ const BROTLI_WINDOW: u32 = 18;
 /// What Brotli hands on at once, in bytes.
 const BROTLI_BUFFER: usize = 4_096;
 
-/// A body up to this is encoded at once, in bytes; a larger one while it is sent.
-const AT_ONCE: usize = 64 << 10;
+/// An app's body up to this is encoded as a whole, in bytes; a larger one while it is
+/// sent.
+const WHOLE: usize = 64 << 10;
 
-/// What of a larger one is encoded before others have their turn, in bytes: less
-/// than a millisecond's work.
-const SLICE: usize = 32 << 10;
+/// Work up to this is done where connections are served, in bytes: some hundred
+/// microseconds, as long as the tenant's share lasts.
+pub(crate) const SHORT: usize = 16 << 10;
+
+/// What is encoded in one turn, in bytes: a block of Brotli, some two milliseconds.
+const PIECE: usize = 64 << 10;
 
 /// Bodies that are encoded while they are sent, at the same time: each holds up
 /// to a mebibyte, as long as its client takes.
@@ -46,36 +53,97 @@ impl Default for Encoders {
     }
 }
 
+/// Where a file's content in a coding is kept, `None` inside if that is not smaller.
+pub(crate) type Kept = Arc<[OnceLock<Option<Bytes>>; 2]>;
+
+/// Where the content is kept once all of it was encoded.
+struct Keep {
+    kept: Kept,
+    place: usize,
+    /// The encoded pieces so far, and the bytes that they were made of.
+    pieces: Vec<Bytes>,
+    read: usize,
+}
+
 impl Encoders {
-    /// A body in a coding: a small one at once, a large one while it is sent.
-    /// The body itself if that does not make it smaller, or if too many are
-    /// encoded already.
-    pub(crate) fn encode(&self, body: Body, coding: Coding) -> Result<Body, Body> {
-        match body {
-            Body::Bytes(bytes) if bytes.len() <= AT_ONCE => match whole(&bytes, coding) {
-                Some(smaller) => Ok(smaller.into()),
-                None => Err(Body::Bytes(bytes)),
-            },
-            body => match self.0.clone().try_acquire_owned() {
-                Err(_) => Err(body),
-                Ok(place) => {
-                    let encoder = Some(Encoder::new(coding));
-                    let left = Bytes::new();
-                    let encoded = Encoded { body, left, encoder, worked: false, _place: place };
-                    Ok(Body::Encoded(Box::new(encoded)))
-                }
-            },
+    /// An app's body in a coding: a small one whole, a large one while it is sent. The
+    /// body itself if the coding does not make it smaller, or if too many are encoded
+    /// already.
+    pub(crate) async fn answer(
+        &self,
+        body: Body,
+        coding: Coding,
+        work: &Work,
+        request: &Arc<Request>,
+    ) -> Result<Body, Body> {
+        let bytes = match body {
+            Body::Bytes(bytes) if bytes.len() <= WHOLE => bytes,
+            body => return self.stream(body, coding, work, request, None),
+        };
+        let of = bytes.clone();
+        let encode = move || whole(&of, coding);
+        let encoded = match bytes.len() <= SHORT {
+            true => work.short(request, encode).await,
+            false => work.start(request, encode).await,
+        };
+        encoded.flatten().map(Body::from).ok_or(Body::Bytes(bytes))
+    }
+
+    /// A file's content in a coding: what is kept of it, or encoded now, or while it is
+    /// sent.
+    pub(crate) fn file(
+        &self,
+        content: (Body, &Kept),
+        coding: Coding,
+        work: &Work,
+        request: &Arc<Request>,
+    ) -> Result<Body, Body> {
+        let (body, kept) = content;
+        let place = usize::from(coding == Coding::Gzip);
+        let Some(there) = kept.get(place) else { return Err(body) };
+        let Body::Bytes(bytes) = &body else {
+            return self.stream(body, coding, work, request, None);
+        };
+        let is_short = || bytes.len() <= SHORT && work.may_run_here();
+        if there.get().is_some() || is_short() {
+            let encode = || work.here(request, || whole(bytes, coding));
+            return there.get_or_init(encode).clone().map(Body::from).ok_or(body);
         }
+        let keep = Keep { kept: kept.clone(), place, pieces: Vec::new(), read: 0 };
+        self.stream(body, coding, work, request, Some(keep))
+    }
+
+    fn stream(
+        &self,
+        body: Body,
+        coding: Coding,
+        work: &Work,
+        request: &Arc<Request>,
+        keep: Option<Keep>,
+    ) -> Result<Body, Body> {
+        let Ok(place) = self.0.clone().try_acquire_owned() else { return Err(body) };
+        Ok(Body::Encoded(Box::new(Encoded {
+            body,
+            next: None,
+            stage: Stage::Rests(Encoder::Unmade(coding)),
+            waiting: 0,
+            work: work.clone(),
+            request: request.clone(),
+            keep,
+            _place: place,
+        })))
     }
 }
 
 enum Encoder {
+    Unmade(Coding),
     Brotli(Box<CompressorWriter<Writer<BytesMut>>>),
     Gzip(Box<GzEncoder<Writer<BytesMut>>>),
 }
 
 impl Encoder {
-    fn new(coding: Coding) -> Encoder {
+    fn made(self) -> Encoder {
+        let Encoder::Unmade(coding) = self else { return self };
         let out = BytesMut::new().writer();
         if coding == Coding::Brotli {
             let writer = CompressorWriter::new(out, BROTLI_BUFFER, BROTLI_QUALITY, BROTLI_WINDOW);
@@ -88,6 +156,7 @@ impl Encoder {
     /// Takes bytes, and gives what is encoded so far.
     fn write(&mut self, bytes: &[u8]) -> io::Result<Bytes> {
         let out = match self {
+            Encoder::Unmade(_) => return Err(io::ErrorKind::NotConnected.into()),
             Encoder::Brotli(writer) => {
                 writer.write_all(bytes)?;
                 writer.get_mut()
@@ -103,32 +172,68 @@ impl Encoder {
     /// The end.
     fn finish(self) -> io::Result<Bytes> {
         let out = match self {
+            Encoder::Unmade(_) => return Ok(Bytes::new()),
             Encoder::Brotli(writer) => writer.into_inner(),
             Encoder::Gzip(writer) => writer.finish()?,
         };
         Ok(out.into_inner().freeze())
     }
+
+    /// Encodes what the body gave; the encoder is gone after the end.
+    fn work(self, next: Next) -> Worked {
+        let mut encoder = self.made();
+        match next {
+            Next::Bytes(bytes) => {
+                let piece = encoder.write(&bytes);
+                Worked { encoder: piece.is_ok().then_some(encoder), piece }
+            }
+            Next::End => Worked { encoder: None, piece: encoder.finish() },
+            Next::Broken(error) => Worked { encoder: None, piece: Err(error) },
+        }
+    }
 }
 
 /// Bytes in a coding, if that makes them smaller.
-pub(crate) fn whole(bytes: &[u8], coding: Coding) -> Option<Bytes> {
-    let mut encoder = Encoder::new(coding);
+fn whole(bytes: &[u8], coding: Coding) -> Option<Bytes> {
+    let mut encoder = Encoder::Unmade(coding).made();
     let start = encoder.write(bytes).ok()?;
     let end = encoder.finish().ok()?;
     let all = if start.is_empty() { end } else { [start, end].concat().into() };
     (all.len() < bytes.len()).then_some(all)
 }
 
-/// A body that is encoded while it is sent.
+/// A body that is encoded while it is sent: a piece is encoded while the one before is
+/// on its way to the client. A client that takes nothing stops the work.
 pub(crate) struct Encoded {
     body: Body,
-    /// What is left of what the body gave last.
-    left: Bytes,
-    /// None once the end is sent.
-    encoder: Option<Encoder>,
-    /// A slice was encoded since others had their turn.
-    worked: bool,
+    /// What is encoded next.
+    next: Option<Next>,
+    stage: Stage,
+    /// Bytes in the encoder of which nothing came out yet.
+    waiting: usize,
+    work: Work,
+    request: Arc<Request>,
+    keep: Option<Keep>,
     _place: OwnedSemaphorePermit,
+}
+
+/// What a body gave.
+enum Next {
+    Bytes(Bytes),
+    End,
+    Broken(io::Error),
+}
+
+enum Stage {
+    Rests(Encoder),
+    Works(Job<Worked>),
+    Over,
+}
+
+struct Worked {
+    /// None once the end is encoded.
+    encoder: Option<Encoder>,
+    piece: io::Result<Bytes>,
 }
 
 impl Encoded {
@@ -138,39 +243,99 @@ impl Encoded {
 
     /// Whether all was sent.
     pub(crate) fn is_over(&self) -> bool {
-        self.encoder.is_none()
+        matches!(self.stage, Stage::Over)
     }
 
     pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        while let Some(encoder) = &mut self.encoder {
-            if std::mem::take(&mut self.worked) {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            if self.left.is_empty() {
-                match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                    Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                    Some(Ok(frame)) => self.left = frame.into_data().unwrap_or_default(),
-                    None => {
-                        let end = self.encoder.take().map(Encoder::finish);
-                        return Poll::Ready(end.map(|end| end.map(Frame::data)));
-                    }
+        loop {
+            let worked = match &mut self.stage {
+                Stage::Over => return Poll::Ready(None),
+                Stage::Rests(_) => {
+                    ready!(self.poll_next(cx));
+                    self.go_on();
+                    continue;
                 }
-            }
-            let slice = self.left.split_to(self.left.len().min(SLICE));
-            // Small pieces of a stream together are no more than a slice.
-            self.worked = slice.len() == SLICE;
-            let piece = encoder.write(&slice);
+                Stage::Works(job) => ready!(Pin::new(job).poll(cx)),
+            };
+            let failed = || io::Error::other("the encoder failed");
+            let Some(Worked { encoder, piece }) = worked else {
+                self.stage = Stage::Over;
+                return Poll::Ready(Some(Err(failed())));
+            };
+            self.stage = encoder.map_or(Stage::Over, Stage::Rests);
             match piece {
                 // The encoder keeps what it has until there is more of it.
                 Ok(bytes) if bytes.is_empty() => {}
-                piece => return Poll::Ready(Some(piece.map(Frame::data))),
+                Ok(bytes) => {
+                    self.waiting = 0;
+                    self.keep(&bytes);
+                    if !self.is_over() && self.poll_next(cx).is_ready() {
+                        self.go_on();
+                    }
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                Err(error) => return Poll::Ready(Some(Err(error))),
             }
         }
-        Poll::Ready(None)
+    }
+
+    /// Ready when the body has given what is encoded next, or its end.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.next.is_none() {
+            self.next = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Err(error)) => Some(Next::Broken(error)),
+                Some(Ok(frame)) => {
+                    let bytes = frame.into_data().unwrap_or_default();
+                    Some(Next::Bytes(bytes)).filter(|next| !next.is_empty())
+                }
+                None => Some(Next::End),
+            };
+        }
+        Poll::Ready(())
+    }
+
+    /// Encodes the next piece: a short one here, else in the background.
+    fn go_on(&mut self) {
+        let Stage::Rests(encoder) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
+        let piece = match self.next.take() {
+            Some(Next::Bytes(mut bytes)) => {
+                let piece = bytes.split_to(bytes.len().min(PIECE));
+                self.next = Some(Next::Bytes(bytes)).filter(|next| !next.is_empty());
+                self.waiting += piece.len();
+                self.keep.iter_mut().for_each(|keep| keep.read += piece.len());
+                Next::Bytes(piece)
+            }
+            next => next.unwrap_or(Next::End),
+        };
+        let encode = move || encoder.work(piece);
+        self.stage = Stage::Works(match self.waiting <= SHORT && self.work.may_run_here() {
+            true => Job::Done(Some(self.work.here(&self.request, encode))),
+            false => self.work.start(&self.request, encode),
+        });
+    }
+
+    /// Keeps a piece that was encoded, and all of them after the last.
+    fn keep(&mut self, bytes: &Bytes) {
+        let Some(keep) = &mut self.keep else { return };
+        keep.pieces.push(bytes.clone());
+        if self.is_over()
+            && let Some(keep) = self.keep.take()
+            && let Some(there) = keep.kept.get(keep.place)
+        {
+            let all: Bytes = keep.pieces.concat().into();
+            let is_smaller = all.len() < keep.read;
+            // Another request may have been faster.
+            let _ = there.set(is_smaller.then_some(all));
+        }
+    }
+}
+
+impl Next {
+    fn is_empty(&self) -> bool {
+        matches!(self, Next::Bytes(bytes) if bytes.is_empty())
     }
 }
 

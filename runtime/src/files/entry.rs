@@ -4,7 +4,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
@@ -14,8 +14,10 @@ use super::cache::LARGEST;
 use super::policy;
 use super::ranges::Part;
 use crate::body::Body;
-use crate::compress::{self, Coding, Encoders};
+use crate::compress::{self, Coding, Encoders, Kept};
 use crate::conditions::{Validators, http_date};
+use crate::request::Request;
+use crate::wasm::Work;
 
 /// A regular file below a root, as it was when it was opened.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub(crate) struct Entry {
     content: Content,
     /// The content in the codings that are made here, once it was asked for;
     /// `None` inside for what does not become smaller.
-    encoded: [OnceLock<Option<Bytes>>; 2],
+    encoded: Kept,
 }
 
 /// What changes when a file does, or when another takes its place.
@@ -125,16 +127,14 @@ impl Entry {
     }
 
     /// All of it in a coding; the body as it is if it cannot be had so.
-    pub(super) fn encoded(&self, coding: Coding, encoders: &Encoders) -> Result<Body, Body> {
-        let all = self.body();
-        let place = usize::from(coding == Coding::Gzip);
-        match (&self.content, self.encoded.get(place)) {
-            (Content::Memory(bytes), Some(kept)) => {
-                let kept = kept.get_or_init(|| compress::whole(bytes, coding));
-                kept.clone().map(Body::from).ok_or(all)
-            }
-            _ => encoders.encode(all, coding),
-        }
+    pub(super) fn encoded(
+        &self,
+        coding: Coding,
+        encoders: &Encoders,
+        work: &Work,
+        request: &Arc<Request>,
+    ) -> Result<Body, Body> {
+        encoders.file((self.body(), &self.encoded), coding, work, request)
     }
 }
 

@@ -2,19 +2,27 @@
 
 use std::fmt::Write;
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use cap_std::fs::{Dir, Metadata};
+use cap_std::fs::{Dir, Metadata, ReadDir};
 use http::header::{self, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::policy;
+use crate::body::{Body, Later};
 use crate::conditions::http_date;
+use crate::request::Request;
 use crate::respond::Response;
+use crate::wasm::Work;
 
-/// More entries are not listed, which the page says: each is looked up, while others
-/// wait.
+/// More entries are not listed, which the page says.
 const MOST: usize = 2_000;
+
+/// Entries that are looked up where connections are served, as long as the tenant's
+/// share lasts, and in one turn of the background.
+const SHORT: usize = 32;
+const PIECE: usize = 200;
 
 /// What needs no encoding in a segment of a path (RFC 3986 section 2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -28,30 +36,88 @@ struct Line {
     modified: String,
 }
 
-/// The page for a directory, which was asked for by this path.
+/// The page for a directory. A short one is made at once; a long one is made in the
+/// background while its head is sent.
 ///
 /// # Errors
 /// The directory cannot be read.
-pub(super) fn page(dir: &Dir, path: &str) -> io::Result<Response> {
-    let mut lines = Vec::new();
-    let mut entries = dir.entries()?;
-    for entry in entries.by_ref().take(MOST) {
-        let entry = entry?;
-        // Followed below the root only: what leads out of it is not listed.
-        let metadata = dir.metadata(entry.file_name());
-        let name = entry.file_name().into_string().ok();
-        lines.extend(name.zip(metadata.ok()).and_then(|(name, metadata)| line(name, &metadata)));
+pub(super) fn page(dir: Dir, request: &Arc<Request>, work: &Work) -> io::Result<Response> {
+    let entries = dir.entries()?;
+    let mut listing = Listing { dir, entries, read: 0, lines: Vec::new(), end: None };
+    if work.may_run_here() {
+        work.here(request, || listing.read(SHORT))?;
     }
-    lines.sort();
-    let mut html = html(path, &lines);
-    if entries.next().is_some() {
-        // Writing to a String cannot fail.
-        let _ = writeln!(html, "<p>More than {MOST} entries are not listed.");
-    }
-    let mut response = Response::new(Bytes::from(html).into());
+    let body = match listing.end {
+        Some(_) => listing.html(&request.path).into(),
+        None => Body::Later(Later::new(finish(listing, request.clone(), work.clone()))),
+    };
+    let mut response = Response::new(body);
     let kind = HeaderValue::from_static("text/html; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     Ok(response)
+}
+
+/// The page of a directory of which the rest is read in the background.
+async fn finish(mut listing: Listing, request: Arc<Request>, work: Work) -> io::Result<Bytes> {
+    let failed = || io::Error::other("the listing failed");
+    while listing.end.is_none() {
+        let read = move || listing.read(PIECE).map(|()| listing);
+        listing = work.start(&request, read).await.ok_or_else(failed)??;
+    }
+    let of = request.clone();
+    work.start(&request, move || listing.html(&of.path)).await.ok_or_else(failed)
+}
+
+/// A directory while it is read.
+struct Listing {
+    dir: Dir,
+    entries: ReadDir,
+    /// Entries that were read, listed or not.
+    read: usize,
+    lines: Vec<Line>,
+    end: Option<End>,
+}
+
+/// How the reading ended.
+#[derive(PartialEq, Eq)]
+enum End {
+    Whole,
+    /// There are more entries than are listed.
+    Cut,
+}
+
+impl Listing {
+    /// Reads so many entries more.
+    fn read(&mut self, count: usize) -> io::Result<()> {
+        for _ in 0..count {
+            let Some(entry) = self.entries.next() else {
+                self.end = Some(End::Whole);
+                return Ok(());
+            };
+            if self.read == MOST {
+                self.end = Some(End::Cut);
+                return Ok(());
+            }
+            self.read += 1;
+            let entry = entry?;
+            // Followed below the root only: what leads out of it is not listed.
+            let metadata = self.dir.metadata(entry.file_name());
+            let name = entry.file_name().into_string().ok();
+            let found = name.zip(metadata.ok());
+            self.lines.extend(found.and_then(|(name, metadata)| line(name, &metadata)));
+        }
+        Ok(())
+    }
+
+    fn html(mut self, path: &str) -> Bytes {
+        self.lines.sort();
+        let mut html = html(path, &self.lines);
+        if self.end == Some(End::Cut) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(html, "<p>More than {MOST} entries are not listed.");
+        }
+        html.into()
+    }
 }
 
 /// What is not served is not listed.

@@ -30,7 +30,7 @@ use crate::redirect::{HTTPS, Transport};
 use crate::router::Router;
 use crate::tenant::{Budget, Tenant};
 use crate::tls::Certificates;
-use crate::wasm::{Component, Library, Mounted, Source};
+use crate::wasm::{Background, Component, Library, Mounted, Source};
 use fault::Fault;
 
 /// What all tenants share, as long as the server runs.
@@ -38,6 +38,8 @@ pub(crate) struct Common {
     pub(crate) client: Arc<Client>,
     pub(crate) cache: Arc<FileCache>,
     pub(crate) encoders: Encoders,
+    /// Where long work for their requests is done.
+    pub(crate) background: Arc<Background>,
     pub(crate) stores: Stores,
     /// The memory of all of them together.
     pub(crate) memory: Arc<Budget>,
@@ -185,6 +187,7 @@ impl Loader<'_> {
                 headers: route.headers.clone(),
                 cache_control: route.cache_control.clone(),
                 encoders: route.compress.then(|| self.shared.encoders.clone()),
+                work: self.work(&tenant),
                 etag: route.etag,
             };
             let target = Arc::new(target);
@@ -193,7 +196,7 @@ impl Loader<'_> {
             router.add(&route.pattern, route.methods.clone(), target);
         }
         let front = plan.front.as_ref().and_then(|(path, origin)| {
-            let files = self.files(&StaticPlan::new(path.clone()), true, origin);
+            let files = self.files(&StaticPlan::new(path.clone()), true, &tenant, origin);
             files.map_err(|problem| self.problems.push(problem)).ok()
         });
         let error_pages = self.error_pages(plan);

@@ -5,20 +5,22 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::clock::TICK;
 use super::fair::{TenantKey, Ticket, Turns};
+use super::stalled::Stalled;
 use super::used::thread_time;
 use crate::tenant::Running;
 
 /// The threads and their queue. Tasks yield at every tick of the epoch and then
 /// wait for their tenant's next turn, so each tenant gets an equal share.
-pub(super) struct Background {
+pub(crate) struct Background {
     pub(super) threads: usize,
     /// All guests that are here.
     pub(super) guests: Arc<AtomicUsize>,
@@ -27,6 +29,10 @@ pub(super) struct Background {
     turns: Arc<Turns>,
     /// Of guests that run in turn where connections are served, on so many threads.
     pub(super) here: Arc<Turns>,
+    /// CPU time that was used here, in nanoseconds.
+    used: Arc<AtomicU64>,
+    /// Whether the machine lets these threads run.
+    pub(super) stalled: Stalled,
     /// Present until the drop, which must not wait for a guest.
     runtime: Option<Runtime>,
 }
@@ -41,7 +47,9 @@ impl Background {
             .build()?;
         let [turns, here] = [Turns::new(threads), Turns::of_short(threads)].map(Arc::new);
         let (short, guests) = (AtomicUsize::new(0), Arc::default());
-        Ok(Background { threads, guests, short, turns, here, runtime: Some(runtime) })
+        let (used, stalled) = (Arc::default(), Stalled::default());
+        let runtime = Some(runtime);
+        Ok(Background { threads, guests, short, turns, here, used, stalled, runtime })
     }
 
     /// Whether guests of other tenants are here.
@@ -54,8 +62,29 @@ impl Background {
     where
         F: Future<Output: Send> + Send + Unpin + 'static,
     {
-        let task = InTurn { task, ticket: self.turns.ticket(tenant) };
+        self.spawn(task, self.turns.ticket(tenant))
+    }
+
+    /// Does work of the server for a tenant, behind the tenant's new requests; the work is
+    /// dropped when the returned future is.
+    pub(super) fn work<F>(&self, task: F, tenant: TenantKey) -> AbortOnDrop<F::Output>
+    where
+        F: Future<Output: Send> + Send + Unpin + 'static,
+    {
+        self.spawn(task, self.turns.ticket_of_work(tenant))
+    }
+
+    fn spawn<F>(&self, task: F, ticket: Ticket) -> AbortOnDrop<F::Output>
+    where
+        F: Future<Output: Send> + Send + Unpin + 'static,
+    {
+        let task = InTurn { task, ticket, all_used: self.used.clone() };
         AbortOnDrop(self.runtime.as_ref().map(|runtime| runtime.spawn(task)))
+    }
+
+    /// The CPU time that all tasks have used here.
+    pub(super) fn used(&self) -> Duration {
+        Duration::from_nanos(self.used.load(Relaxed))
     }
 }
 
@@ -63,18 +92,21 @@ impl Background {
 struct InTurn<F> {
     task: F,
     ticket: Ticket,
+    /// What all tasks have used, in nanoseconds.
+    all_used: Arc<AtomicU64>,
 }
 
 impl<F: Future + Unpin> Future for InTurn<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let InTurn { task, ticket } = &mut *self;
+        let InTurn { task, ticket, all_used } = &mut *self;
         let mut turn = ready!(ticket.poll_turn(cx));
         let before = thread_time();
         let polled = Pin::new(task).poll(cx);
         let used = thread_time().saturating_sub(before);
         turn.took(used);
+        all_used.fetch_add(u64::try_from(used.as_nanos()).unwrap_or(u64::MAX), Relaxed);
         // It has yielded rather than that it waits for something. To ask again one
         // that does wait costs next to nothing.
         if polled.is_pending() && used >= TICK / 2 {

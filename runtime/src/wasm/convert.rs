@@ -43,7 +43,7 @@ const MOST_HEADER_BYTES: usize = 128 << 10;
 /// large, or names a file that is not granted.
 pub(super) fn response(
     (status, headers, body): Answer,
-    request: &Request,
+    request: &Arc<Request>,
     app: &App,
 ) -> Result<Response, GuestError> {
     let status = check_status(status)?;

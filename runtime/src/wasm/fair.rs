@@ -1,6 +1,8 @@
 //! Turns on a few threads, fair between tenants: of those that wait, the one that
 //! has used least of the threads is next, however many requests it has.
 
+mod owned;
+
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,9 +10,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::used::SHORT;
+pub(crate) use owned::Lease;
 
 /// What tells tenants apart.
-pub(super) type TenantKey = usize;
+pub(crate) type TenantKey = usize;
 type TicketId = u64;
 
 /// What a turn counts for at least: to pass it on costs something, too.
@@ -21,7 +24,7 @@ const LEAST: Duration = Duration::from_micros(100);
 const IN_A_ROW: Duration = SHORT;
 
 /// Gives out turns.
-pub(super) struct Turns {
+pub(crate) struct Turns {
     state: Mutex<State>,
 }
 
@@ -57,7 +60,7 @@ struct Queue {
 }
 
 /// A request's place among those that wait.
-pub(super) struct Ticket {
+pub(crate) struct Ticket {
     turns: Arc<Turns>,
     tenant: TenantKey,
     waiting: Option<TicketId>,
@@ -75,7 +78,7 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turns {
-    pub(super) fn new(free: usize) -> Turns {
+    pub(crate) fn new(free: usize) -> Turns {
         Turns { state: Mutex::new(State { free, ..State::default() }) }
     }
 
@@ -85,7 +88,7 @@ impl Turns {
         Turns { state: Mutex::new(State { free, ran_first: true, ..State::default() }) }
     }
 
-    pub(super) fn ticket(self: &Arc<Turns>, tenant: TenantKey) -> Ticket {
+    pub(crate) fn ticket(self: &Arc<Turns>, tenant: TenantKey) -> Ticket {
         Ticket { turns: self.clone(), tenant, waiting: None, ran: false }
     }
 

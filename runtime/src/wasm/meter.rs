@@ -201,13 +201,13 @@ async fn woken() {
 }
 
 /// A request among its tenant's in the background, until it is dropped.
-struct InBackground {
+pub(super) struct InBackground {
     running: Arc<Running>,
     of_all: Arc<AtomicUsize>,
 }
 
 impl InBackground {
-    fn one_of(running: Arc<Running>, background: &Background) -> InBackground {
+    pub(super) fn one_of(running: Arc<Running>, background: &Background) -> InBackground {
         let of_all = background.guests.clone();
         running.in_background.fetch_add(1, Relaxed);
         of_all.fetch_add(1, Relaxed);

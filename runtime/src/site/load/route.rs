@@ -13,7 +13,7 @@ use crate::files::{Files, Root};
 use crate::handler::Handler;
 use crate::redirect::Redirect;
 use crate::tenant::Tenant;
-use crate::wasm::{App, Mounted};
+use crate::wasm::{App, Mounted, Work};
 
 /// A route among the tenant's others: its methods, then its pattern.
 pub(super) fn label(route: &RoutePlan) -> String {
@@ -67,7 +67,7 @@ impl Loader<'_> {
     ) -> Result<Handler, Vec<Problem>> {
         match &route.target {
             Target::Files(plan) => {
-                let files = self.files(plan, route.compress, &route.origins.target);
+                let files = self.files(plan, route.compress, tenant, &route.origins.target);
                 files.map(|files| Handler::Files(Arc::new(files))).map_err(|problem| vec![problem])
             }
             Target::Redirect { to, status } => {
@@ -127,15 +127,22 @@ impl Loader<'_> {
         Err(vec![origin.problem(format!("{}: {unfit}{at}", path.display()))])
     }
 
+    /// Where long work for a tenant's requests is done.
+    pub(super) fn work(&self, tenant: &Arc<Tenant>) -> Work {
+        Work::new(self.shared.background.clone(), tenant.clone())
+    }
+
     pub(super) fn files(
         &mut self,
         plan: &StaticPlan,
         compress: bool,
+        tenant: &Arc<Tenant>,
         origin: &Origin,
     ) -> Result<Files, Problem> {
         let root = self.root(plan, origin)?;
         let encoders = compress.then(|| self.shared.encoders.clone());
-        Ok(Files { root, listing: plan.listing, fallback: plan.fallback.clone(), encoders })
+        let (work, fallback) = (self.work(tenant), plan.fallback.clone());
+        Ok(Files { root, listing: plan.listing, fallback, encoders, work })
     }
 
     pub(super) fn root(

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use myweb_run::build::{build, stop_children};
 use myweb_run::cli::Invocation;
-use myweb_run::config::json_schema;
+use myweb_run::config::{json_schema, private_files};
 use myweb_run::{Compilation, Control, Handover, Logs, MyWeb, REFUSED, Source, Stop, this_program};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,7 +35,8 @@ fn main() -> ExitCode {
             let ansi = stderr().is_terminal();
             let log = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(ansi);
             log.with_writer(stderr).init();
-            let built = build(&recipe, state.as_deref(), &output);
+            let private = private_files(&recipe.folder);
+            let built = build(&recipe, state.as_deref(), &private, &output);
             built.map(|()| say(&format!("built {}", output.display()))).map_err(anyhow::Error::msg)
         }
     };

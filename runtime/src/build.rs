@@ -8,9 +8,21 @@ mod inputs;
 mod javascript;
 mod lock;
 mod marks;
+mod modules;
+mod npm_packages;
+pub mod package_json;
+pub mod package_lock;
+mod private;
+pub mod pyproject;
 mod python;
+mod python_packages;
+pub mod requirements;
+mod rules;
 mod stage;
+mod text;
 mod tools;
+pub mod tsconfig;
+mod watched;
 
 use std::fmt::{self, Display, Formatter};
 use std::fs;
@@ -27,6 +39,9 @@ use digest::Digest;
 pub use engine::Engine;
 use lock::Lock;
 pub(crate) use marks::is_of_scripts;
+pub use private::Private;
+pub use text::Problem as TextProblem;
+pub(crate) use watched::Watched;
 
 /// What to build a component from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,10 +113,11 @@ impl Recipe {
         matches!(extension, Some("js" | "mjs" | "ts" | "mts" | "jsx" | "tsx"))
     }
 
-    /// Whether a file that has changed may be one of the app's.
-    pub(crate) fn is_source(&self, path: &Path) -> bool {
-        let folder = fs::canonicalize(&self.folder).unwrap_or_default();
-        path.strip_prefix(&folder).is_ok_and(stage::may_be_source)
+    /// The files whose changes are changes of the app; `None` if there is no folder.
+    pub(crate) fn watched(&self, private: &Private) -> Option<Watched> {
+        let folder = fs::canonicalize(&self.folder).ok()?;
+        let kept = private.kept_out_of(&folder).unwrap_or_default();
+        Some(Watched::new(folder, kept))
     }
 
     /// The flag that names it.
@@ -117,14 +133,20 @@ impl Recipe {
     ///
     /// # Errors
     /// What is wrong, with file, line and mend.
-    pub(crate) fn component(&self, state: Option<&Path>) -> Result<PathBuf, String> {
+    pub(crate) fn component(
+        &self,
+        state: Option<&Path>,
+        private: &Private,
+    ) -> Result<PathBuf, String> {
         let mut place = Place::open(state)?;
+        let folder = fs::canonicalize(&self.folder).map_err(|error| wrong(&self.folder, &error))?;
         // SECURITY: the server's key is no file of an app.
-        if fs::canonicalize(&self.folder).is_ok_and(|folder| place.root.parent() == Some(&folder)) {
-            return Err(self.wrong("its folder is the state directory; name another with --state"));
-        }
-        let files = stage::list(&self.folder, &place.root).map_err(|why| self.wrong(&why))?;
-        let built = place.root.join("components").join(format!("{}.wasm", self.key(&files)?));
+        let mut private = private.clone();
+        private.states.extend(place.root.parent().map(Path::to_owned));
+        let kept = private.kept_out_of(&folder).map_err(|why| self.wrong(&why))?;
+        let rules = stage::rules(&folder).map_err(|why| self.wrong(&why))?;
+        let taken = stage::list(&folder, &rules, &kept).map_err(|why| self.wrong(&why))?;
+        let built = place.root.join("components").join(format!("{}.wasm", self.key(&taken.files)));
         let is_there = || built.is_file() && inputs::are_same(&built, &self.folder);
         if is_there() {
             return Ok(built);
@@ -134,13 +156,17 @@ impl Recipe {
         if is_there() {
             return Ok(built);
         }
+        tracing::info!("{self}: takes {}", taken.shown());
+        if let Some(left) = taken.shown_left() {
+            tracing::info!("{self}: leaves out for safety {left}");
+        }
         let work = place.work()?;
         let (made, others) = match self.kind {
             Kind::Wsgi | Kind::Asgi => {
-                (python::build(self, &files, &place, &work.path)?, Vec::new())
+                (python::build(self, &taken, &place, &work.path)?, Vec::new())
             }
             Kind::JavaScript(engine) => {
-                javascript::build(self, engine, &files, &place, &work.path)?
+                javascript::build(self, engine, (&folder, &taken), &place, &work.path)?
             }
         };
         let bytes = fs::read(&made).map_err(|error| wrong(&made, &error))?;
@@ -150,7 +176,7 @@ impl Recipe {
     }
 
     /// Tells contents apart, with all else that a component depends on.
-    fn key(&self, files: &[stage::Source]) -> Result<String, String> {
+    fn key(&self, files: &[stage::Source]) -> String {
         let mut digest = Digest::default();
         let mut add = |part: &[u8]| digest.add(part);
         let (of_tools, of_adapter, world) = match self.kind {
@@ -168,9 +194,9 @@ impl Recipe {
         }
         for file in files {
             add(file.name.as_os_str().as_encoded_bytes());
-            add(&fs::read(&file.path).map_err(|error| wrong(&file.path, &error))?);
+            add(&file.content);
         }
-        Ok(digest.name())
+        digest.name()
     }
 
     /// A message about this recipe.
@@ -196,8 +222,13 @@ impl Display for Recipe {
 ///
 /// # Errors
 /// What is wrong, with file, line and mend.
-pub fn build(recipe: &Recipe, state: Option<&Path>, output: &Path) -> Result<(), String> {
-    let built = recipe.component(state)?;
+pub fn build(
+    recipe: &Recipe,
+    state: Option<&Path>,
+    private: &Private,
+    output: &Path,
+) -> Result<(), String> {
+    let built = recipe.component(state, private)?;
     let bytes = fs::read(&built).map_err(|error| wrong(&built, &error))?;
     write_whole(output, &bytes)
 }
@@ -292,7 +323,7 @@ mod tests {
     fn an_app_of_wsgi_is_another_component_than_one_of_asgi() {
         let key = |kind| {
             let recipe = Recipe::python(kind, "app:app", Vec::new()).ok()?;
-            recipe.key(&[]).ok()
+            Some(recipe.key(&[]))
         };
         assert!(key(Kind::Wsgi).is_some());
         assert_ne!(key(Kind::Wsgi), key(Kind::Asgi));

@@ -7,6 +7,7 @@ mod networks;
 pub(crate) mod origins;
 mod pattern;
 pub(crate) mod plan;
+mod private;
 pub(crate) mod problem;
 mod reader;
 mod schema;
@@ -14,11 +15,12 @@ mod schema;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::build::Recipe;
+use crate::build::{Recipe, Watched};
 use crate::error::{StartError, explain};
 pub use file::Overrides;
 pub use flags::{Config, Mount, TlsSource};
 pub(crate) use plan::Plan;
+pub use private::private_files;
 pub(crate) use problem::Problem;
 pub use schema::json_schema;
 
@@ -82,7 +84,9 @@ impl Source {
                 let html = Some(PathBuf::from(HTML)).filter(|path| path.is_dir());
                 let names = config.handlers.as_deref().map(component_names).transpose()?;
                 let recipes = config.recipes.iter();
-                let built = recipes.map(|(_, recipe)| recipe.component(config.state.as_deref()));
+                let state = config.state.as_deref();
+                let built = recipes
+                    .map(|(_, recipe)| recipe.component(state, &private::of_flags(config, recipe)));
                 let built: Result<Vec<PathBuf>, String> = built.collect();
                 let built = built.map_err(StartError::Build)?;
                 let plan = flags::resolve(config, &built, &names.unwrap_or_default(), html)?;
@@ -97,12 +101,24 @@ impl Source {
         }
     }
 
-    /// The apps that are built, with the paths that they answer, and where what is
-    /// built is kept, if that is said.
-    pub(crate) fn recipes(&self) -> (&[(String, Recipe)], Option<&Path>) {
+    /// The apps that are built, with the paths that they answer.
+    pub(crate) fn recipes(&self) -> &[(String, Recipe)] {
         match self {
-            Source::Config(config) => (&config.recipes, config.state.as_deref()),
-            Source::File { .. } => (&[], None),
+            Source::Config(config) => &config.recipes,
+            Source::File { .. } => &[],
+        }
+    }
+
+    /// The files of those apps.
+    pub(crate) fn watched(&self) -> Vec<Watched> {
+        match self {
+            Source::Config(config) => {
+                let recipes = config.recipes.iter().map(|(_, recipe)| recipe);
+                let watched =
+                    recipes.map(|recipe| recipe.watched(&private::of_flags(config, recipe)));
+                watched.flatten().collect()
+            }
+            Source::File { .. } => Vec::new(),
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context;
 use myweb_run::build::{build, stop_children};
 use myweb_run::cli::Invocation;
-use myweb_run::config::json_schema;
+use myweb_run::config::{json_schema, private_files};
 use myweb_run::{Compilation, Control, Handover, Logs, MyWeb, REFUSED, Source, Stop, this_program};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
@@ -40,7 +40,8 @@ fn main() -> ExitCode {
             let ansi = stderr().is_terminal();
             let log = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(ansi);
             log.fmt_fields(event_fields()).with_writer(stderr).init();
-            let built = build(&recipe, state.as_deref(), &output);
+            let private = private_files(&recipe.folder);
+            let built = build(&recipe, state.as_deref(), &private, &output);
             built
                 .map(|()| say(&format!("built {}", output.display())))
                 .map_err(|why| anyhow::Error::msg(indented(&why)))

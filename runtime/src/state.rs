@@ -1,6 +1,8 @@
 //! The server's own directory: what it keeps from one run to the next, and the
 //! key that tells what it wrote itself from what others put there.
 
+mod data;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -9,6 +11,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::{hmac, rand};
 
 use crate::error::{explain, explain_writing};
+pub(crate) use data::{data_directory, default_root};
 
 /// The name of the key's file.
 const KEY: &str = "key";
@@ -60,9 +63,13 @@ impl State {
 
 /// Where state is kept when nothing is said: what is there can be made again.
 pub(crate) fn default_path() -> Option<PathBuf> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
     Some(caches?.join("myweb"))
+}
+
+/// The absolute path that a variable has.
+fn absolute(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// A name that no other process uses.

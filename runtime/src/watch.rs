@@ -33,20 +33,16 @@ impl Drop for Watching {
 /// rather than write into them.
 pub(crate) fn start(shared: &Arc<Shared>) -> Watching {
     let (changed, changes) = mpsc::channel(1);
-    let (recipes, state) = shared.source.recipes();
-    let recipes = recipes.to_vec();
-    let state = state.and_then(|state| state.canonicalize().ok());
-    let sources = recipes.clone();
+    let recipes = shared.source.recipes().to_vec();
+    let mut sources = shared.source.watched();
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // A change that is already announced need not be announced again. Logs
         // and the like in the same directory are no change.
         let loaded =
             |path: &PathBuf| path.extension().is_some_and(|ext| ext == "wasm" || ext == "toml");
-        let kept = |path: &Path| state.as_ref().is_some_and(|state| path.starts_with(state));
-        let source = |path: &Path| sources.iter().any(|(_, recipe)| recipe.is_source(path));
-        let built = |path: &PathBuf| source(path) && !kept(path);
-        let counts = |path: &PathBuf| loaded(path) || built(path);
-        if event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(counts)) {
+        let mut built = |path: &PathBuf| sources.iter_mut().any(|watched| watched.has(path));
+        let mut counts = |path: &PathBuf| loaded(path) || built(path);
+        if event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(&mut counts)) {
             let _ = changed.try_send(());
         }
     });

@@ -6,6 +6,7 @@ import { builtinModules, SourceMap } from "node:module";
 import { relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import esbuild from "esbuild";
+import { inside } from "./inside.mjs";
 
 const job = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const { bundling, make, PLACE, told } = await import(`./${job.engine}/engine.mjs`);
@@ -29,8 +30,10 @@ async function bundled() {
       conditions: ["worker", "workerd", "browser", "import"],
       target: "es2022",
       external: ["myweb:handler/*", "wasi:*"],
-      nodePaths: job.packages ? [job.packages] : [],
       absWorkingDir: job.folder,
+      // In place of any file of that name: esbuild would follow what those extend.
+      tsconfigRaw: job.tsconfig,
+      plugins: [inside(job)],
       sourcemap: "external",
       metafile: true,
       logLevel: "silent",
@@ -39,7 +42,9 @@ async function bundled() {
   } catch (error) {
     const told = (error.errors ?? []).map(({ text, location, notes }) => {
       const place = location ? `${location.file}:${location.line}:${location.column + 1}: ` : "";
-      const line = location?.lineText ? `\n    ${location.lineText.trim()}` : "";
+      // Of other files than the app's, no line is shown.
+      const isOwn = location && resolve(job.folder, location.file).startsWith(`${job.folder}/`);
+      const line = isOwn && location.lineText ? `\n    ${location.lineText.trim()}` : "";
       return `${place}${mended(text)}${line}`;
     });
     return fail(told.length > 0 ? told.join("\n") : String(error.message ?? error));
@@ -61,16 +66,10 @@ function mended(text) {
 }
 
 const { metafile, outputFiles } = await bundled();
-// What is built is kept by the content of the folder, and of the packages beside it: those that were installed for it are
+// What is built is kept by the content of the folder, and of the packages in it: those that were installed for it are
 // known by their versions.
-const packages = [];
-for (const input of Object.keys(metafile.inputs)) {
-  const path = resolve(job.folder, input);
-  const isIn = (folder) => path.startsWith(`${folder}/`);
-  if (isIn(job.adapter) || (job.packages && isIn(job.packages))) continue;
-  if (path.includes("/node_modules/")) packages.push(relative(job.folder, path));
-  else if (!isIn(job.folder)) fail(`${relative(job.folder, path)} is outside of the app's folder; move it there`);
-}
+const inputs = Object.keys(metafile.inputs).map((input) => resolve(job.folder, input));
+const packages = inputs.filter((path) => path.startsWith(`${job.modules}/`)).map((path) => relative(job.origin, path));
 writeFileSync(job.inputs, JSON.stringify(packages));
 const map = new SourceMap(JSON.parse(outputFiles.find((file) => file.path.endsWith(".map")).text));
 const source = outputFiles.find((file) => file.path.endsWith(".js")).text;

@@ -81,8 +81,9 @@ macro_rules! adapter {
     };
 }
 
-static STARLINGMONKEY: [(&str, &str); 11] = adapter![
+static STARLINGMONKEY: [(&str, &str); 12] = adapter![
     "build.mjs",
+    "inside.mjs",
     "app.js",
     "form.js",
     "guard.js",
@@ -95,8 +96,9 @@ static STARLINGMONKEY: [(&str, &str); 11] = adapter![
     "starlingmonkey/response.js"
 ];
 
-static QUICKJS: [(&str, &str); 25] = adapter![
+static QUICKJS: [(&str, &str); 26] = adapter![
     "build.mjs",
+    "inside.mjs",
     "app.js",
     "form.js",
     "guard.js",

@@ -6,7 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::digest::Digest;
+use super::stage::setting;
 use super::write_whole;
+
+/// The most bytes of a file that are looked at.
+const LARGEST: usize = 64 << 20;
 
 /// Writes down what a component was made of, by paths from the app's folder.
 ///
@@ -33,10 +37,11 @@ fn place(component: &Path) -> PathBuf {
     component.with_extension("inputs")
 }
 
-/// Of nothing, if it is not there.
+/// Of nothing, if it is not there, or no regular file any more.
 fn digest(folder: &Path, name: &str) -> String {
     let mut digest = Digest::default();
-    digest.add(&fs::read(folder.join(name)).unwrap_or_default());
+    let content = setting(folder, name, LARGEST).ok().flatten();
+    digest.add(&content.unwrap_or_default());
     digest.name()
 }
 

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::command::Ended;
 use super::digest::Digest;
-use super::stage::{self, Source};
+use super::python_packages::Packages;
+use super::stage::{self, Taken};
 use super::tools::{self, MEND, NETWORK, last_words, of_version, on_path};
 use super::{CONTRACT, Kind, Place, Recipe, wrong};
 
@@ -18,10 +19,6 @@ const UV: &str = "0.13.9";
 pub(super) const TOOLS: &[&str] = &["componentize-py==0.25.1", "uv==0.13.9"];
 /// The Python inside componentize-py, which packages are chosen for.
 const PYTHON: &str = "3.14";
-/// The packages that an app names, the first file that is there.
-const REQUIREMENTS: [&str; 2] = ["requirements.txt", "pyproject.toml"];
-/// What a pyproject.toml has that names packages, not settings of tools alone.
-const PROJECT: &[u8] = b"[project]";
 /// What the standard library expects of the system elsewhere: the time zones.
 const ALWAYS: &str = "tzdata";
 
@@ -69,15 +66,15 @@ pub(super) const WIT: [(&str, &str); 5] = [
 /// Builds in an empty folder; the component's file.
 pub(super) fn build(
     recipe: &Recipe,
-    files: &[Source],
+    taken: &Taken,
     place: &Place,
     work: &Path,
 ) -> Result<PathBuf, String> {
     let tools = Tools::find(place)?;
-    let packages = packages(recipe, files, place, &tools)?;
+    let packages = packages(recipe, taken, place, work, &tools)?;
     tracing::info!("building {recipe}");
     let folder = |name: &str| work.join(name);
-    stage::copy(files, &folder("app"))?;
+    stage::copy(&taken.files, &folder("app"))?;
     stage::write(&ADAPTER, &folder("adapter"))?;
     stage::write(&[("myweb_target.py", &target(recipe))], &folder("adapter"))?;
     stage::write(&WIT, &folder("wit"))?;
@@ -182,49 +179,36 @@ fn install(folder: &Path, place: &Place) -> Result<(), String> {
 }
 
 /// The folder with the packages that an app names, installed once for each
-/// content of the file that names them.
+/// content of the files that name them.
 fn packages(
     recipe: &Recipe,
-    files: &[Source],
+    taken: &Taken,
     place: &Place,
+    work: &Path,
     tools: &Tools,
 ) -> Result<PathBuf, String> {
-    let none = || tools::managed(place.root.join("packages/none"), &[], |_| Ok(()));
-    let named = REQUIREMENTS.iter().find_map(|name| {
-        files.iter().find(|file| file.name == Path::new(name)).map(|file| (*name, &file.path))
-    });
-    let Some((name, path)) = named else {
-        return none();
+    let packages = Packages::of(taken, ALWAYS).map_err(|why| recipe.wrong(&why))?;
+    let Some(packages) = packages else {
+        return tools::managed(place.root.join("packages/none"), &[], |_| Ok(()));
     };
-    let text = fs::read(path).map_err(|error| wrong(path, &error))?;
-    if name == "pyproject.toml" && !text.windows(PROJECT.len()).any(|part| part == PROJECT) {
-        return none();
-    }
-    let lines = String::from_utf8_lossy(&text);
-    if let Some(line) = lines.lines().find(|line| is_outside(line)) {
-        return Err(recipe.wrong(&format!(
-            "{name}: {:?} is outside of the app's folder; move it there",
-            line.trim()
-        )));
-    }
+    let name = packages.named_in;
     let mut digest = Digest::default();
-    for part in [name.as_bytes(), UV.as_bytes(), PYTHON.as_bytes(), ALWAYS.as_bytes(), &text] {
-        digest.add(part);
-    }
-    // What they name may be any of the app's files.
-    for file in files.iter().filter(|_| names_files(&lines)) {
-        digest.add(file.name.as_os_str().as_encoded_bytes());
-        digest.add(&fs::read(&file.path).map_err(|error| wrong(&file.path, &error))?);
-    }
+    [UV, PYTHON].iter().for_each(|part| digest.add(part.as_bytes()));
+    packages.add_to(&mut digest);
     let folder = place.root.join("packages").join(digest.name());
     tools::managed(folder, &[ALWAYS], |folder| {
-        tracing::info!("installing the packages of {}", path.display());
+        tracing::info!("{recipe}: installing the packages of {name}");
+        // SECURITY: uv runs where nothing of the app is: in an app's folder it would read settings,
+        // and run the Python of a `.venv`.
+        let wanted = work.join("wanted");
+        stage::write_all(&packages.files, &wanted)?;
         let mut uv = Command::new(&tools.uv);
-        uv.args(["pip", "install", "--quiet", "--no-progress", "--color", "never"])
+        uv.args(["pip", "install", "--quiet", "--no-progress", "--color", "never", "--no-config"])
             .args(["--python-version", PYTHON, "--only-binary", ":all:", "--link-mode", "copy"])
             .arg("--target")
             .arg(folder)
-            .args(["-r", &path.display().to_string(), ALWAYS]);
+            .args(&packages.arguments)
+            .current_dir(&wanted);
         let installed = place.run(&mut uv)?;
         if installed.ok {
             return Ok(());
@@ -232,54 +216,4 @@ fn packages(
         let said = last_words(&installed.said);
         Err(recipe.wrong(&format!("{name}: its packages cannot be installed: {said}; {MEND}")))
     })
-}
-
-/// Whether packages are named by further files, or are themselves among the app's;
-/// true also of some texts of which it is not.
-fn names_files(text: &str) -> bool {
-    let by_line = |line: &str| line.trim_start().starts_with(['-', '.', '/']);
-    text.lines().any(by_line) || ["file:", "path", "dynamic"].iter().any(|word| text.contains(word))
-}
-
-/// Whether a line names a file that is none of the app's, whose changes nobody would
-/// see.
-fn is_outside(line: &str) -> bool {
-    let line = line.split(" #").next().unwrap_or_default().trim();
-    if line.starts_with('#') {
-        return false;
-    }
-    let file = ["-r", "--requirement", "-c", "--constraint", "-e", "--editable"].iter();
-    let named = file.filter_map(|option| line.strip_prefix(option)).next();
-    let named = named.map_or(line, |rest| rest.trim_start_matches([' ', '=']));
-    // Of pyproject.toml, only what names a package: its README may be elsewhere.
-    let is_path_above = line.contains("path") && line.contains("\"../");
-    let is_above = is_path_above || named.split('/').any(|part| part == "..");
-    is_above || named.starts_with('/') || line.contains("file:/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requirements_may_name_files_of_the_app() {
-        for (line, names, outside) in [
-            ("flask==3.1.3", false, false),
-            ("# -r base.txt", false, false),
-            ("# file:/srv/a, ../b/../c", true, false),
-            ("readme = \"../README.md\"", false, false),
-            ("-r base.txt", true, false),
-            ("--requirement=../base.txt", true, true),
-            ("-c /etc/constraints.txt", true, true),
-            ("-e .", true, false),
-            ("./vendor/shop", true, false),
-            ("../vendor/shop", true, true),
-            ("shop @ file:vendor/shop.whl", true, false),
-            ("shop @ file:///srv/shop.whl", true, true),
-            ("shop = { path = \"../shop\" }", true, true),
-            ("--index-url https://packages.example/simple", true, false),
-        ] {
-            assert_eq!((names_files(line), is_outside(line)), (names, outside), "{line}");
-        }
-    }
 }

@@ -13,8 +13,8 @@ use toml::de::DeTable;
 use super::address::Address;
 use super::networks::Networks;
 use super::plan::{
-    AccessFormat, AccessLog, Clock, ErrorPagePlan, Plan, Proxies, RoutePlan, STATE, SetLimit,
-    StorePlan, TenantPlan, TlsPlan,
+    AccessFormat, AccessLog, Clock, ErrorPagePlan, Plan, Proxies, RoutePlan, SetLimit, StorePlan,
+    TenantPlan, TlsPlan,
 };
 use super::problem::{Origin, Problem};
 use super::reader::{Document, Item, Section, is_twice};
@@ -62,7 +62,7 @@ pub(super) fn read(path: &Path, text: &str, overrides: &Overrides) -> (Plan, Vec
     let (table, errors) = DeTable::parse_recoverable(text);
     errors.iter().for_each(|error| document.syntax(error));
     let base = path.parent().unwrap_or(Path::new(""));
-    let reader = Reader { base, set: RefCell::default() };
+    let reader = Reader { path, base, set: RefCell::default() };
     // Around what cannot be read, something else is read than what is meant: what that
     // lacks is not told.
     let unread = errors.iter().any(|error| !is_twice(error));
@@ -75,6 +75,7 @@ pub(super) fn read(path: &Path, text: &str, overrides: &Overrides) -> (Plan, Vec
 /// Reads the parts of the file. What is wrong is noted and replaced by a
 /// default, so that the rest is read too.
 struct Reader<'a> {
+    path: &'a Path,
     base: &'a Path,
     /// Where limits were set.
     set: RefCell<Vec<SetLimit>>,
@@ -109,8 +110,9 @@ impl Reader<'_> {
             None => listen,
         };
         let state = overrides.state.clone().or_else(|| self.path(file, "state"));
-        let own = state.clone().unwrap_or_else(|| self.base.join(STATE));
-        let store = self.store(file).unwrap_or(StorePlan::Directory(own));
+        let own = state.clone().map(StorePlan::Directory);
+        let own = own.unwrap_or_else(|| StorePlan::Default(self.path.to_owned()));
+        let store = self.store(file).unwrap_or(own);
         let tenants = file.sections("tenant");
         let tenants = tenants.iter().map(|tenant| self.tenant(tenant, &standing, &store));
         let tenants: Vec<TenantPlan> = tenants.collect();

@@ -9,8 +9,8 @@ use http::HeaderMap;
 use super::address::Address;
 use super::origins::{Origins, app_name};
 use super::plan::{
-    Clock, GrantsPlan, NEVER_FRESH, Plan, Proxies, Reuse, RouteOrigins, RoutePlan, STATE,
-    StaticPlan, StorePlan, Target, TenantPlan, TlsPlan, Value,
+    Clock, GrantsPlan, NEVER_FRESH, Plan, Proxies, Reuse, RouteOrigins, RoutePlan, StaticPlan,
+    StorePlan, Target, TenantPlan, TlsPlan, Value,
 };
 use super::problem::Origin;
 use crate::build::Recipe;
@@ -272,7 +272,10 @@ fn plan(
             redirect: false,
             origin: Origin::flag("--tls"),
         }),
-        keyvalue: StorePlan::Directory(config.state.clone().unwrap_or_else(|| STATE.into())),
+        keyvalue: match &config.state {
+            Some(directory) => StorePlan::Directory(directory.clone()),
+            None => StorePlan::Default(".".into()),
+        },
         origin: Origin::flag("--keyvalue"),
         error_pages: Vec::new(),
     };

@@ -97,9 +97,6 @@ pub(crate) struct ErrorPagePlan {
     pub(crate) origin: Origin,
 }
 
-/// Where key-value data is when nothing else is said.
-pub(crate) const STATE: &str = "state";
-
 /// What time guests see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Clock {
@@ -186,6 +183,9 @@ pub(crate) enum StorePlan {
     /// A database of the server's own in this directory, which is made when it is
     /// needed.
     Directory(PathBuf),
+    /// The same in the user's directory of state, by the name of this configuration or
+    /// folder.
+    Default(PathBuf),
     /// The Redis of this URL.
     Redis(Value),
 }

@@ -14,9 +14,10 @@ use crate::config::Problem;
 use crate::config::plan::{
     GrantsPlan, RouteOrigins, StaticPlan, StorePlan, Target, TenantPlan, Value,
 };
-use crate::config::problem::Origin;
+use crate::config::problem::{Origin, Problem};
 use crate::error::explain;
 use crate::limits::Limits;
+use crate::state::data_directory;
 use crate::tenant::Tenant;
 
 /// The largest file that a value is read from, in bytes.
@@ -30,23 +31,33 @@ pub(super) struct OfTenant {
 
 impl Loader<'_> {
     pub(super) fn keyvalue(&mut self, plan: &TenantPlan, tenant: &Arc<Tenant>) -> OfTenant {
-        let place = match &plan.keyvalue {
-            StorePlan::Directory(path) => Ok(Place::Directory(path.clone())),
-            StorePlan::Redis(url) => resolve(url).map(Place::Redis),
-        };
         let targets = plan.routes.iter().map(|route| &route.target);
         let buckets = targets.filter_map(|target| match target {
             Target::App { grants, .. } => Some(&grants.keyvalue),
             Target::Files(_) | Target::Redirect { .. } => None,
         });
         let all: BTreeSet<String> = buckets.flatten().cloned().collect();
+        let place = match &plan.keyvalue {
+            StorePlan::Directory(path) => Ok(Place::Directory(path.clone())),
+            // Nothing is made, nor looked for, where nothing is granted.
+            StorePlan::Default(written) if all.is_empty() => Ok(Place::Directory(written.clone())),
+            StorePlan::Default(written) => data_directory(written).map(Place::Directory),
+            StorePlan::Redis(url) => resolve(url).map(Place::Redis),
+        };
         let opened = place.and_then(|place| {
             let granted = self.shared.stores.tenant(&place, tenant, all)?;
             Ok(OfTenant { place, granted: Ok(granted) })
         });
         opened.unwrap_or_else(|why| {
-            let problem = plan.origin.problem(format!("keyvalue: {why}"));
+            let why = format!("keyvalue: {why}");
+            let problem = match &plan.keyvalue {
+                // The same for all tenants.
+                StorePlan::Default(_) => Problem::of_all(why),
+                StorePlan::Directory(_) | StorePlan::Redis(_) => plan.origin.problem(why),
+            };
             match &plan.keyvalue {
+                // The start fails: data may lie at another place.
+                StorePlan::Default(_) => self.problems.push(problem.clone()),
                 // The address stands in the configuration itself.
                 StorePlan::Redis(Value::Text(_)) => self.problems.push(problem.clone()),
                 StorePlan::Redis(_) | StorePlan::Directory(_) => {

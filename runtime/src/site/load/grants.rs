@@ -14,7 +14,7 @@ use crate::config::Problem;
 use crate::config::plan::{
     GrantsPlan, RouteOrigins, StaticPlan, StorePlan, Target, TenantPlan, Value,
 };
-use crate::config::problem::{Origin, Problem};
+use crate::config::problem::Origin;
 use crate::error::explain;
 use crate::limits::Limits;
 use crate::state::data_directory;

@@ -65,8 +65,8 @@ const ATTACKS: [Attack; 8] = [
         client: heads,
     },
     Attack {
-        name: "69 unfinished uploads",
-        clients: 69,
+        name: "96 unfinished uploads",
+        clients: 96,
         places: 1_024,
         victim: Victim { host: "attacker.example", path: "/sayhello", rate: RATE },
         client: uploads,
@@ -307,7 +307,7 @@ fn config(site: &Site, places: usize) -> String {
          limits = {{ connections = {places}, client-connections = {places} }}\n"
     ) + &tenant("victim", &hello)
         + &tenant("attacker", &hello)
-        + &tenant("files", "files = \"texts\"")
+        + &tenant("files", "static = \"texts\"")
         + &tenant("data", &data)
         + &tenant("attacker-data", &data)
 }

@@ -47,6 +47,7 @@ fn links_lead_to_files() {
         "docs/configuration.md",
         "docs/deploy/README.md",
         "docs/handlers.md",
+        "docs/host-costs.md",
         "docs/keyvalue.md",
         "docs/logging.md",
         "docs/values.md",

@@ -187,6 +187,21 @@ fn every_test_of_the_specification_exists() {
 }
 
 #[test]
+fn every_test_and_file_of_the_page_of_host_costs_exists() {
+    let page = fs::read_to_string(root().join("docs/host-costs.md")).expect("the page");
+    let all = |folder| sources(folder).into_iter().map(|(path, text)| path + "\n" + &text);
+    let code = all("tests").chain(all("runtime/src")).collect::<Vec<_>>().concat();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.contains("(point"));
+    for word in rows.flat_map(|line| line.split('`').skip(1).step_by(2)) {
+        if word.ends_with(".rs") {
+            assert!(code.contains(&format!("{word}\n")), "{word} is no file");
+        } else if word.matches('_').count() > 2 {
+            assert!(code.contains(&format!("fn {word}()")), "{word} is no test");
+        }
+    }
+}
+
+#[test]
 fn the_schema_of_the_docs_is_the_one_of_the_server() {
     let (_, schema) = crate::support::run(&root(), &["schema"]);
     let path = root().join("docs/myweb.schema.json");

@@ -17,7 +17,6 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use wasmtime::component::Component;
 
-use super::cause;
 use super::world::not_valid;
 use crate::error::explain_writing;
 use crate::state::{self, State};
@@ -309,7 +308,7 @@ impl Image {
         // engine: so it is what `precompile_component` made. It is sealed: it does
         // not change while it is mapped.
         let component = unsafe { Component::deserialize_file(engine, path) };
-        let component = component.map_err(|error| not_valid(&cause::of_load(&error)))?;
+        let component = component.map_err(|error| not_valid(&super::cause::of_load(&error)))?;
         Ok(Code { component, bytes })
     }
 }
@@ -336,7 +335,7 @@ impl Image {
     fn load(&self, engine: &wasmtime::Engine) -> Result<Code, String> {
         // SAFETY: as above; what is read here is a copy that nobody else has.
         let component = unsafe { Component::deserialize(engine, &self.bytes) };
-        let component = component.map_err(|error| not_valid(&cause::of_load(&error)))?;
+        let component = component.map_err(|error| not_valid(&super::cause::of_load(&error)))?;
         Ok(Code { component, bytes: self.bytes.len() })
     }
 }

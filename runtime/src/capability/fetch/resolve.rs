@@ -27,6 +27,9 @@ pub(super) struct Resolver {
 const LOOKUPS: usize = 32;
 /// Addresses of a name that are tried.
 const ADDRESSES: usize = 6;
+/// Addresses of a name that are looked at. A name may have thousands; to look at one
+/// takes two system calls.
+const LOOKED_AT: usize = 64;
 
 impl Default for Resolver {
     fn default() -> Resolver {
@@ -58,9 +61,9 @@ impl Resolver {
         if found.is_empty() {
             return Err(not_found());
         }
-        let mut allowed: Vec<SocketAddr> =
-            found.into_iter().filter(|address| may_dial(*address, granted)).collect();
-        allowed.truncate(ADDRESSES);
+        let allowed = found.into_iter().take(LOOKED_AT);
+        let allowed = allowed.filter(|address| may_dial(*address, granted)).take(ADDRESSES);
+        let allowed: Vec<SocketAddr> = allowed.collect();
         if allowed.is_empty() { Err(Error::DestinationIpProhibited) } else { Ok(allowed) }
     }
 
@@ -141,6 +144,18 @@ mod tests {
         assert_eq!(found, ["8.8.4.4:80".parse().unwrap()]);
         let found = addresses(&resolver, "mixed.example", &["http://10.0.0.1"]).await.unwrap();
         assert_eq!(found, ["10.0.0.1:80".parse().unwrap(), "8.8.4.4:80".parse().unwrap()]);
+    }
+
+    #[tokio::test]
+    async fn of_a_name_with_many_addresses_the_first_are_looked_at() {
+        for (private, is_found) in [(LOOKED_AT - 1, true), (LOOKED_AT, false), (10_000, false)] {
+            let resolver = Resolver::new(Arc::new(move |_, port| {
+                let private = vec![SocketAddr::from(([10, 0, 0, 1], port)); private];
+                Ok([private, vec![SocketAddr::from(([8, 8, 8, 8], port))]].concat())
+            }));
+            let found = addresses(&resolver, "many.example", &[]).await;
+            assert_eq!(found.is_ok(), is_found, "{private}");
+        }
     }
 
     #[tokio::test]

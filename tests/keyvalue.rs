@@ -3,6 +3,7 @@
 mod hostile;
 mod killed;
 mod operations;
+mod place;
 mod redis;
 mod values;
 
@@ -60,8 +61,8 @@ fn buckets_are_their_tenants(server: &Server) {
 #[test]
 fn buckets_are_their_tenants_and_of_no_app_that_was_not_granted_them() {
     let folder = tempfile::tempdir().expect("a folder");
-    buckets_are_their_tenants(&two_tenants(folder.path(), ""));
-    assert!(folder.path().join("state/keyvalue.redb").exists());
+    buckets_are_their_tenants(&two_tenants(folder.path(), "state = \"here\""));
+    assert!(folder.path().join("here/keyvalue.redb").exists());
 }
 
 #[test]
@@ -126,7 +127,7 @@ fn a_damaged_database_is_told_at_the_start_and_to_guests_and_the_server_goes_on(
     let database = state.join("keyvalue.redb");
     fs::create_dir(&state).expect("a folder");
     fs::write(&database, "this was a database once".repeat(1_000)).expect("a file");
-    let server = start(folder.path(), &[]);
+    let server = start(folder.path(), &["--state", "state"]);
     server.wait_for_log("keyvalue.redb: no database");
     for path in ["/visits", "/get?key=a", "/page", "/set?key=a&value=1"] {
         let said = server.get(path).text().to_owned();
@@ -144,7 +145,7 @@ fn a_damaged_database_is_told_at_the_start_and_to_guests_and_the_server_goes_on(
 #[test]
 fn a_database_that_is_cut_or_changed_is_an_error_and_no_end() {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = start(folder.path(), &[]);
+    let server = start(folder.path(), &["--state", "state"]);
     assert_eq!(server.get("/fill?count=2000&bytes=100").text(), "filled");
     drop(server);
     let database = folder.path().join("state/keyvalue.redb");
@@ -153,7 +154,7 @@ fn a_database_that_is_cut_or_changed_is_an_error_and_no_end() {
     changed.iter_mut().skip(4_096).step_by(61).for_each(|byte| *byte ^= 0x55);
     for broken in [&sound[..sound.len() / 2], &sound[..100], &changed[..]] {
         fs::write(&database, broken).expect("a file");
-        let server = start(folder.path(), &[]);
+        let server = start(folder.path(), &["--state", "state"]);
         for path in ["/visits", "/get?key=key-7", "/page"] {
             assert_eq!(server.get(path).status, 200, "{path}");
         }

@@ -22,6 +22,7 @@ mod listeners;
 mod logs;
 mod outbound;
 mod outside;
+mod packing;
 mod proxies;
 mod python;
 mod readme;

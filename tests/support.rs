@@ -50,10 +50,15 @@ pub fn blocks(page: &str, language: &str) -> Vec<String> {
     starts.map(|rest| rest.split("```").next().unwrap_or(rest).to_owned()).collect()
 }
 
-/// Where the servers of all tests keep compiled components, unless one says
+/// Where the servers of all tests keep data and compiled components, unless one says
 /// otherwise: what a test before had compiled need not be compiled again.
 fn keep_state(command: &mut Command) {
-    command.env("XDG_CACHE_HOME", PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("caches"));
+    let kept = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    for (name, folder) in [("XDG_CACHE_HOME", "caches"), ("XDG_STATE_HOME", "states")] {
+        if !command.get_envs().any(|(set, _)| set == name) {
+            command.env(name, kept.join(folder));
+        }
+    }
 }
 
 /// Of a server without TCP.

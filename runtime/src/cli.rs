@@ -148,8 +148,9 @@ struct Serve {
     /// leaves the old one.
     #[arg(long, env = "MYWEB_WATCH", value_parser = BoolishValueParser::new())]
     watch: bool,
-    /// Keep what the server makes in DIR [default: ./state for key-value data, for
-    /// what is built and compiled $XDG_CACHE_HOME/myweb, or ~/.cache/myweb]
+    /// Keep what the server makes in DIR [default: for key-value data a directory of each
+    /// configuration in $XDG_STATE_HOME/myweb, or ~/.local/state/myweb; for what is built
+    /// and compiled $XDG_CACHE_HOME/myweb, or ~/.cache/myweb]
     #[arg(long, value_name = "DIR", env = "MYWEB_STATE")]
     state: Option<PathBuf>,
 }

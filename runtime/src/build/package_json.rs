@@ -182,7 +182,8 @@ fn check_overrides(value: &Value, depth: usize) -> Result<(), (String, String, S
     Ok(())
 }
 
-fn optional_peers(meta: &Map<String, Value>) -> Value {
+/// The peers that a package can do without.
+pub(super) fn optional_peers(meta: &Map<String, Value>) -> Value {
     let optional = meta.iter().filter(|(name, value)| is_name(name) && value["optional"] == true);
     optional.map(|(name, _)| (name.clone(), json!({ "optional": true }))).collect()
 }

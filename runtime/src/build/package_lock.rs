@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::package_json::{dependency, is_name, line_of, object};
+use super::package_json::{dependency, is_name, line_of, object, optional_peers};
 use super::text::{Problem, decode};
 
 /// The largest lock file, in bytes.
@@ -121,20 +121,19 @@ fn entry(path: &str, package: &Value, registries: &[Url]) -> Result<Value, Refus
     }
     for key in MACHINES {
         let Some(list) = package.get(key).and_then(Value::as_array) else { continue };
-        let is_word =
-            |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "!-_".contains(c));
-        let words: Vec<&str> =
-            list.iter().filter_map(Value::as_str).filter(|text| is_word(text)).collect();
-        written.insert(key.to_owned(), json!(words));
+        written.insert(key.to_owned(), words(list));
     }
     if let Some(meta) = package.get("peerDependenciesMeta").and_then(Value::as_object) {
-        let optional =
-            meta.iter().filter(|(name, value)| is_name(name) && value["optional"] == true);
-        let optional: Map<String, Value> =
-            optional.map(|(name, _)| (name.clone(), json!({ "optional": true }))).collect();
-        written.insert("peerDependenciesMeta".to_owned(), Value::Object(optional));
+        written.insert("peerDependenciesMeta".to_owned(), optional_peers(meta));
     }
     Ok(Value::Object(written))
+}
+
+/// The texts of a list that are plain words.
+fn words(list: &[Value]) -> Value {
+    let is_word =
+        |text: &&str| text.chars().all(|c| c.is_ascii_alphanumeric() || "!-_".contains(c));
+    list.iter().filter_map(Value::as_str).filter(is_word).collect()
 }
 
 const ELSEWHERE: &str = "is no address of the registry; make the lock file again with it, or let the operator set \

@@ -70,8 +70,10 @@ pub(super) fn build(
     place: &Place,
     work: &Path,
 ) -> Result<PathBuf, String> {
+    // A mistake is told before any tool is installed.
+    let packages = Packages::of(taken, ALWAYS).map_err(|why| recipe.wrong(&why))?;
     let tools = Tools::find(place)?;
-    let packages = packages(recipe, taken, place, work, &tools)?;
+    let packages = installed(recipe, packages, place, work, &tools)?;
     tracing::info!("building {recipe}");
     let folder = |name: &str| work.join(name);
     stage::copy(&taken.files, &folder("app"))?;
@@ -180,14 +182,13 @@ fn install(folder: &Path, place: &Place) -> Result<(), String> {
 
 /// The folder with the packages that an app names, installed once for each
 /// content of the files that name them.
-fn packages(
+fn installed(
     recipe: &Recipe,
-    taken: &Taken,
+    packages: Option<Packages>,
     place: &Place,
     work: &Path,
     tools: &Tools,
 ) -> Result<PathBuf, String> {
-    let packages = Packages::of(taken, ALWAYS).map_err(|why| recipe.wrong(&why))?;
     let Some(packages) = packages else {
         return tools::managed(place.root.join("packages/none"), &[], |_| Ok(()));
     };

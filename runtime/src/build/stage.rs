@@ -1,6 +1,9 @@
 //! The files that go into a component: each is opened once, checked, and read from what was
 //! opened, so that the digest, the size and the copy are of the same bytes.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};

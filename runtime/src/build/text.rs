@@ -52,6 +52,7 @@ pub(super) fn decode(bytes: &[u8], largest: usize) -> Result<&str, Problem> {
     let text = str::from_utf8(bytes)
         .map_err(|_| Problem::of_file("the file is not UTF-8; save the file as UTF-8"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
     let is_control = |c: char| c == '\u{feff}' || (c.is_control() && !matches!(c, '\t' | '\n'));
     for (at, line) in text.lines().enumerate() {
         if line.contains(is_control) {

@@ -70,8 +70,9 @@ pub(super) const FILE: &[Key] = &[
     key(
         "state",
         Kind::Text,
-        "a directory where the server keeps what it makes: key-value data (state beside this \
-         file if left out), and compiled components (the user's directory of caches)",
+        "a directory where the server keeps what it makes: key-value data (if left out, a directory \
+         of this file in the user's directory of state), and compiled components (the user's \
+         directory of caches)",
     ),
     key(
         "keyvalue",

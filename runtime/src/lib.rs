@@ -79,7 +79,9 @@ pub use app::{Bound, Control, MyWeb, Routes};
 pub use config::{Config, Mount, Source, TlsSource};
 pub use error::StartError;
 pub use limits::Limits;
-pub use observe::{EventLog, EventWriter, Logs, Sink, event_fields, for_terminal, indented, one_line};
+pub use observe::{
+    EventLog, EventWriter, Logs, Sink, event_fields, for_terminal, indented, one_line,
+};
 pub use server::Stop;
 pub use units::Rate;
 pub use upgrade::Handover;

@@ -18,7 +18,7 @@ use crate::request::{Request, RequestId};
 use crate::tenant::Tenant;
 pub(crate) use access::AccessLog;
 use access::rfc3339_now;
-pub(crate) use escape::{is_escaped, shown};
+pub(crate) use escape::{cut_line, is_escaped, shown};
 pub use escape::{event_fields, for_terminal, indented, one_line};
 pub use events::{EventLog, EventWriter};
 pub use lines::{Logs, Sink};

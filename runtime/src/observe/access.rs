@@ -244,7 +244,9 @@ mod tests {
     #[test]
     fn fields_are_cut_as_they_are_written() {
         for push in [push_json as fn(&mut String, char), push_quoted] {
-            for piece in [&b"a"[..], b"\"", b"\0", b"\xff", "é".as_bytes(), "字".as_bytes(), b"\x7f"] {
+            for piece in
+                [&b"a"[..], b"\"", b"\0", b"\xff", "é".as_bytes(), "字".as_bytes(), b"\x7f"]
+            {
                 for count in [1, 80, 100, 200, 500, 512, 513, 1_000, 60_000] {
                     let text = piece.repeat(count);
                     let written = pushed(&text, push);

@@ -102,7 +102,10 @@ mod tests {
         logs.flush();
         let text = fs::read_to_string(&path).unwrap();
         let first = text.lines().next().unwrap();
-        assert!(first.ends_with("one\\n2026-01-01 ERROR forged\\u{2028}\\u{1b}[2J name=\"a\\nb\""), "{first}");
+        assert!(
+            first.ends_with("one\\n2026-01-01 ERROR forged\\u{2028}\\u{1b}[2J name=\"a\\nb\""),
+            "{first}"
+        );
         let others = text.lines().filter(|line| line.contains("xxx")).count();
         assert!((200..600).contains(&others), "{others}");
         let last = text.lines().last().unwrap();

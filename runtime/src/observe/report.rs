@@ -72,7 +72,8 @@ impl Subject<'_> {
         if dropped_before > 0 {
             let rate = units::Flow(self.tenant.limits.log_rate);
             let name = &self.tenant.name;
-            let said = format!("tenant {name}: {dropped_before} lines dropped: over log-rate = {rate}");
+            let said =
+                format!("tenant {name}: {dropped_before} lines dropped: over log-rate = {rate}");
             self.put(Severity::Warn, to, &said);
         }
         self.put(severity, to, &line);

@@ -13,7 +13,8 @@ use super::host::Host;
 use super::script;
 use super::settings::guest_stack;
 use super::source::Identity;
-use super::world::World;
+use super::world::{LONGEST_REASON, World};
+use crate::observe::cut_line;
 
 /// A page of WebAssembly, in bytes.
 const PAGE: usize = 64 << 10;
@@ -78,10 +79,10 @@ impl Component {
             World::Wsgi | World::JavaScript => check_script(&engine.wasm, &code.component, name)?,
             World::Proxy | World::Service => find_handle(&code.component, name)?,
         };
-        let instance_pre = engine
-            .linker
-            .instantiate_pre(&code.component)
-            .map_err(|error| format!("needs what the server does not offer: {error:#}"))?;
+        let instance_pre = engine.linker.instantiate_pre(&code.component).map_err(|error| {
+            let why = cut_line(&format_args!("{error:#}"), LONGEST_REASON);
+            format!("needs what the server does not offer: {why}")
+        })?;
         let (content, bytes, used) = (identity.content, code.bytes, AtomicU64::new(0));
         let usual_reuse = if identity.scripts { SCRIPTS_SERVE } else { 1 };
         Ok(Component { engine, instance_pre, world, export, content, bytes, used, usual_reuse })
@@ -119,7 +120,10 @@ fn check_application(
         return Err(format!("exports `{name}`, but not as a function; see wit/handler.wit"));
     };
     function.typecheck::<Params<'_>, Results>(&component_type.instance_type()).map_err(
-        |error| format!("its `{name}` has another type than wit/handler.wit: {error:#}"),
+        |error| {
+            let why = cut_line(&format_args!("{error:#}"), LONGEST_REASON);
+            format!("its `{name}` has another type than wit/handler.wit: {why}")
+        },
     )?;
     Ok(index)
 }

@@ -2,6 +2,13 @@
 
 use wasmparser::{ComponentExternalKind, Parser, Payload};
 
+use crate::capability::log::excerpt;
+use crate::observe::cut_line;
+
+/// The longest reason of the compiler that is passed on, in bytes: there may be names
+/// of a component in it.
+pub(super) const LONGEST_REASON: usize = 2_000;
+
 /// The name of the export of `myweb:handler`.
 const APPLICATION: &str = "application";
 /// The interfaces of `guests/python/wit/python.wit` and of
@@ -47,8 +54,7 @@ impl World {
             Some((world, name.clone()))
         };
         names.iter().find_map(world).ok_or_else(|| {
-            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            let names = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+            let names = shown(&names);
             format!(
                 "exports {names}, but a handler exports `{APPLICATION}` of myweb:handler@0.1.0, \
                  `{INCOMING_HANDLER}x` or `{HANDLER}x`; build it with the myweb SDK, or against \
@@ -57,6 +63,21 @@ impl World {
         })
     }
 }
+
+/// The first names, each cut and without ends of lines: a component may have any.
+fn shown(names: &[String]) -> String {
+    let first = names.iter().take(SHOWN);
+    let mut shown: Vec<String> = first.map(|name| format!("`{}`", excerpt(name))).collect();
+    match names.len() {
+        0 => return "nothing".to_owned(),
+        all if all > SHOWN => shown.push(format!("{} more", all - SHOWN)),
+        _ => {}
+    }
+    shown.join(", ")
+}
+
+/// Names of exports that a message has.
+const SHOWN: usize = 8;
 
 /// What is said of bytes that are no component.
 pub(super) fn not_valid(why: &str) -> String {
@@ -69,7 +90,8 @@ pub(super) fn not_valid(why: &str) -> String {
     } else {
         "build it again"
     };
-    format!("not a valid component: {}; {mend}", why.replace('\n', ", "))
+    let why = cut_line(&why.replace('\n', ", "), LONGEST_REASON);
+    format!("not a valid component: {why}; {mend}")
 }
 
 /// The names of a component's functions and instances, not of what is in it.
@@ -125,6 +147,11 @@ mod tests {
         assert!(why.starts_with("exports nothing, "), "{why}");
         let other = "(export \"wasi:cli/run@0.2.0\" (instance $i))";
         let old = "(export \"wasi:http/incoming-handler@0.1.0\" (instance $i))";
+        let long = format!("(export \"{}\" (instance $i))", "x".repeat(100_000));
+        assert!(world(&long).unwrap_err().len() < 1_000);
+        let many: String = (0..1_000).map(|n| format!("(export \"n{n}\" (instance $i))")).collect();
+        let why = world(&many).unwrap_err();
+        assert!(why.contains("`n7`, 992 more, but") && !why.contains("n8"), "{why}");
         let why = world(&format!("{other} {old}")).unwrap_err();
         let said = "exports `wasi:cli/run@0.2.0`, `wasi:http/incoming-handler@0.1.0`, but";
         assert!(why.starts_with(said), "{why}");

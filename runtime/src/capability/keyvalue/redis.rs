@@ -41,14 +41,7 @@ impl Redis {
         let shown = format!("Redis at {}", client.get_connection_info().addr());
         let apply = Script::new(include_str!("apply.lua"));
         let read = Script::new(include_str!("read.lua"));
-        Ok(Redis {
-            client,
-            connection: Mutex::default(),
-            apply,
-            read,
-            shown,
-            told: Told::new(log),
-        })
+        Ok(Redis { client, connection: Mutex::default(), apply, read, shown, told: Told::new(log) })
     }
 
     /// Connects, so that what is wrong is told now.

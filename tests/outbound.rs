@@ -3,6 +3,7 @@
 
 mod addresses;
 mod bodies;
+mod fair;
 mod hostile;
 mod near;
 mod secure;

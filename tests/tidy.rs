@@ -114,6 +114,42 @@ fn only_main_exits_or_prints() {
     only(&["main.rs", "observe/outlet.rs"], &["stdout()", "stderr()"]);
 }
 
+/// Lines that others can bring about have a rate: only `observe/report.rs` writes them.
+/// The other files log what the server does once, or at a start, reload or build.
+#[test]
+fn only_the_report_logs_what_others_bring_about() {
+    let places = [
+        "observe/report.rs",
+        // Once for the process, at its start, its upgrade or its end.
+        "app.rs",
+        "main.rs",
+        "server.rs",
+        "server/inherited.rs",
+        "upgrade.rs",
+        "wasm/background.rs",
+        "capability/fetch/trust.rs",
+        // Once for each load of the site, and each build.
+        "build/",
+        "watch.rs",
+        // Once for an entry of the cache that is removed, or until one is kept again.
+        "wasm/cache.rs",
+        "wasm/library.rs",
+        // Once until a log can be written again.
+        "observe/lines.rs",
+    ];
+    let words = ["trace", "debug", "info", "warn", "error", "event"];
+    let macros: Vec<String> = words.iter().map(|word| format!("{word}!(")).collect();
+    let macros: Vec<&str> = macros.iter().map(String::as_str).collect();
+    only(&places, &macros);
+    // A line about a tenant is written nowhere else, but for its totals.
+    for (path, text) in sources("runtime/src") {
+        let own = ["observe/report.rs", "src/app.rs"].iter().any(|place| path.ends_with(place));
+        for line in code(&text).lines().filter(|line| line.contains("tracing::")) {
+            assert!(own || !line.contains("tenant"), "{path}: {line}");
+        }
+    }
+}
+
 #[test]
 fn there_is_no_global_mutable_state() {
     only(&[], &["static mut", "thread_local!", "LazyLock", "lazy_static"]);

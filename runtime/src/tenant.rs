@@ -10,8 +10,6 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
-
 use crate::config::plan::{Clock, TenantPlan};
 use crate::error::Refusal;
 use crate::limits::Limits;
@@ -49,10 +47,6 @@ pub(crate) struct Running {
     pub(crate) short: AtomicUsize,
     /// Its instances that wait for their next request.
     pub(crate) idle: AtomicUsize,
-    /// Places for its apps' connections to other servers.
-    pub(crate) connections: Arc<Semaphore>,
-    /// Places for the names that are looked up for them.
-    pub(crate) lookups: Arc<Semaphore>,
     /// Its routes of now, for calls between its apps.
     site: Mutex<Weak<TenantSite>>,
     places: Places,
@@ -65,11 +59,6 @@ pub(crate) struct Running {
     unyielding: Debt,
     since: Instant,
 }
-
-/// Connections of a tenant's apps to other servers, and names that are looked up
-/// for them at the same time.
-const CONNECTIONS: usize = 256;
-const LOOKUPS: usize = 8;
 
 /// Held by what runs, until it is gone: a guest whose client has left may have
 /// to be stopped first.
@@ -102,8 +91,6 @@ impl Tenant {
             in_background: AtomicUsize::new(0),
             short: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
-            connections: Arc::new(Semaphore::new(CONNECTIONS)),
-            lookups: Arc::new(Semaphore::new(LOOKUPS)),
             site: Mutex::default(),
             places: Places::new(plan.limits.concurrency),
             buckets: Mutex::default(),

@@ -7,6 +7,7 @@ mod answer;
 mod client;
 mod connection;
 mod near;
+mod places;
 mod pool;
 mod resolve;
 mod sending;

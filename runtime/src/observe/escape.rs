@@ -80,7 +80,7 @@ impl<W: Write> Line<W> {
 }
 
 /// A text as one line of at most so many bytes and a mark of what was cut off.
-pub(super) fn cut_line(text: &dyn fmt::Display, most: usize) -> String {
+pub(crate) fn cut_line(text: &dyn fmt::Display, most: usize) -> String {
     let mut line = Line::new(String::new(), most);
     // Writing to a String cannot fail.
     let _ = write!(line, "{text}");

@@ -4,6 +4,7 @@ use wasmparser::{ComponentExternalKind, Parser, Payload};
 
 use super::cause;
 use crate::capability::log::excerpt;
+use crate::observe::shown;
 
 /// The name of the export of `myweb:handler`.
 const APPLICATION: &str = "application";
@@ -85,7 +86,8 @@ pub(super) fn not_valid(why: &str) -> String {
     } else {
         "build it again"
     };
-    format!("not a valid component: {}; {mend}", why.replace('\n', ", "))
+    let why = shown(&why.replace('\n', ", "));
+    format!("not a valid component: {why}; {mend}")
 }
 
 /// The names of a component's functions and instances, not of what is in it.
@@ -141,6 +143,11 @@ mod tests {
         assert!(why.starts_with("exports nothing, "), "{why}");
         let other = "(export \"wasi:cli/run@0.2.0\" (instance $i))";
         let old = "(export \"wasi:http/incoming-handler@0.1.0\" (instance $i))";
+        let long = format!("(export \"{}\" (instance $i))", "x".repeat(100_000));
+        assert!(world(&long).unwrap_err().len() < 1_000);
+        let many: String = (0..1_000).map(|n| format!("(export \"n{n}\" (instance $i))")).collect();
+        let why = world(&many).unwrap_err();
+        assert!(why.contains("`n7`, 992 more, but") && !why.contains("n8"), "{why}");
         let why = world(&format!("{other} {old}")).unwrap_err();
         let said = "exports `wasi:cli/run@0.2.0`, `wasi:http/incoming-handler@0.1.0`, but";
         assert!(why.starts_with(said), "{why}");

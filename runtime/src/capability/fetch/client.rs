@@ -21,6 +21,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::answer::{Answer, Held};
 use super::connection::{Connection, is_lost, told};
+use super::places::{Place, Places};
 use super::pool::Pool;
 use super::resolve::{Resolver, may_dial};
 use super::sending::Sending;
@@ -35,7 +36,7 @@ pub(crate) struct Client {
     trust: Trust,
     pool: Arc<Pool>,
     /// Places for connections of all tenants.
-    connections: Arc<Semaphore>,
+    connections: Arc<Places>,
     /// Where connections are served: not where long guests run.
     runtime: OnceLock<Handle>,
 }
@@ -74,8 +75,9 @@ pub(super) struct Times {
     between_bytes: Duration,
 }
 
-/// Connections to other servers, of all tenants.
+/// Connections to other servers: of all tenants, and of one.
 const CONNECTIONS: usize = 1_024;
+const OF_TENANT: usize = 256;
 /// Heads of status 1xx before an answer's own.
 const INFORMATIONAL: usize = 16;
 
@@ -107,7 +109,7 @@ impl Client {
             resolver: Resolver::default(),
             trust: Trust::with(authorities)?,
             pool: Arc::default(),
-            connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            connections: Places::new(CONNECTIONS, OF_TENANT),
             runtime: OnceLock::new(),
         }))
     }
@@ -196,20 +198,28 @@ impl Client {
 
     async fn connect(&self, call: &Call) -> Result<Connection, Error> {
         let until = call.times.until(call.times.connect);
-        let places = async {
-            let own = call.tenant.running.connections.clone().acquire_owned().await.ok()?;
-            Some([own, self.connections.clone().acquire_owned().await.ok()?])
-        };
-        let places = timeout_at(until, places).await.ok().flatten();
-        let places = places.ok_or(Error::ConnectionLimitReached)?;
         let (tenant, granted) = (&call.tenant, &call.granted);
-        let lookups = &tenant.running.lookups;
-        let addresses = self.resolver.addresses(&call.origin, granted, lookups, until).await?;
-        let opened = Connection::open(&call.origin, &addresses, &self.trust, places, until).await?;
+        let place = timeout_at(until, self.place(&tenant.name)).await.ok().flatten();
+        let place = place.ok_or(Error::ConnectionLimitReached)?;
+        let addresses = self.resolver.addresses(&call.origin, granted, &tenant.name, until).await?;
+        let opened = Connection::open(&call.origin, &addresses, &self.trust, place, until).await?;
         if let Some(another) = opened.another() {
             self.pool.put(&tenant.name, call.origin.clone(), another);
         }
         Ok(opened)
+    }
+
+    /// A place for a connection of a tenant. Idle connections make room: the tenant's
+    /// own first, then those of the tenant that has most.
+    async fn place(&self, tenant: &Arc<str>) -> Option<Place> {
+        loop {
+            if let Some(place) = self.connections.try_take(tenant) {
+                return Some(place);
+            }
+            if !self.pool.end_oldest(tenant, self.connections.held(tenant)) {
+                return self.connections.take(tenant).await;
+            }
+        }
     }
 }
 

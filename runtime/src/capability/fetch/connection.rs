@@ -14,13 +14,13 @@ use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::Error as TlsError;
 use tokio_rustls::rustls::pki_types::ServerName;
 use wasmtime_wasi_http::Error;
 
+use super::places::Place;
 use super::sending::Sending;
 use super::trust::Trust;
 use crate::config::origins::Origin;
@@ -44,11 +44,8 @@ enum Sender {
 /// use the connection.
 struct Driver {
     task: AbortHandle,
-    _permits: Permits,
+    _place: Place,
 }
-
-/// Places of a connection among all, and among its tenant's.
-pub(super) type Permits = [OwnedSemaphorePermit; 2];
 
 impl Drop for Driver {
     fn drop(&mut self) {
@@ -75,7 +72,7 @@ impl Connection {
         origin: &Origin,
         addresses: &[SocketAddr],
         trust: &Trust,
-        permits: Permits,
+        place: Place,
         until: Instant,
     ) -> Result<Connection, Error> {
         let dialled = dial(addresses, until);
@@ -84,13 +81,13 @@ impl Connection {
         let _ = stream.set_nodelay(true);
         let opened = async {
             if !origin.secure {
-                return handshake(stream, false, peer, permits).await;
+                return handshake(stream, false, peer, place).await;
             }
             let name = origin.host.trim_matches(['[', ']']).to_owned();
             let name = ServerName::try_from(name).map_err(|_| Error::HttpRequestUriInvalid)?;
             let stream = trust.connector().await?.connect(name, stream).await.map_err(of_tls)?;
             let both = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            handshake(stream, both, peer, permits).await
+            handshake(stream, both, peer, place).await
         };
         timeout_at(until, opened).await.map_err(|_| timed_out())?
     }
@@ -170,7 +167,7 @@ async fn handshake(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     both: bool,
     peer: SocketAddr,
-    permits: Permits,
+    place: Place,
 ) -> Result<Connection, Error> {
     let stream = TokioIo::new(stream);
     let (sender, task) = if both {
@@ -195,7 +192,7 @@ async fn handshake(
             .map_err(|error| told(&error))?;
         (Sender::One(sender), tokio::spawn(async { drop(connection.await) }))
     };
-    let driver = Arc::new(Driver { task: task.abort_handle(), _permits: permits });
+    let driver = Arc::new(Driver { task: task.abort_handle(), _place: place });
     Ok(Connection { sender, peer, driver })
 }
 

@@ -104,6 +104,27 @@ impl Pool {
         }
     }
 
+    /// Ends the oldest idle connection of a tenant that has so many connections, else
+    /// of the tenant that has most idle ones, if these are more; false if none is ended.
+    pub(super) fn end_oldest(&self, tenant: &str, connections: usize) -> bool {
+        let mut state = self.lock();
+        let State { tenants, count, .. } = &mut *state;
+        tenants.retain(|_, idle| !idle.is_empty());
+        let idle = match tenants.contains_key(tenant) {
+            true => tenants.get_mut(tenant),
+            false => {
+                let most = tenants.values_mut().max_by_key(|idle| idle.len());
+                most.filter(|idle| idle.len() > connections)
+            }
+        };
+        let Some(oldest) = idle.map(|idle| idle.remove(0)) else { return false };
+        *count -= 1;
+        // The connection's place is free once it is gone.
+        drop(state);
+        drop(oldest);
+        true
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

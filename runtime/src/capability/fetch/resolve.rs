@@ -6,11 +6,11 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::Error;
 
 use super::address::{is_of_this_machine, is_public};
+use super::places::Places;
 use crate::config::origins::{Origin, Origins};
 
 /// Looks a name up.
@@ -19,12 +19,14 @@ pub(super) type Lookup = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send
 /// The system's resolver, or a test's.
 pub(super) struct Resolver {
     lookup: Arc<Lookup>,
-    running: Arc<Semaphore>,
+    running: Arc<Places>,
 }
 
-/// Names that are looked up at the same time. The system's resolver keeps a
-/// thread for each, also of those that nobody waits for any more.
-const LOOKUPS: usize = 32;
+/// Names that are looked up at the same time: of all tenants, and of one. The system's
+/// resolver keeps a thread for each, also of those that nobody waits for any more. A
+/// name that is slow keeps a place of its tenant's share, and none of the others'.
+const LOOKUPS: usize = 256;
+const OF_TENANT: usize = 8;
 /// Addresses of a name that are tried.
 const ADDRESSES: usize = 6;
 /// Addresses of a name that are looked at. A name may have thousands; to look at one
@@ -39,22 +41,21 @@ impl Default for Resolver {
 
 impl Resolver {
     pub(super) fn new(lookup: Arc<Lookup>) -> Resolver {
-        Resolver { lookup, running: Arc::new(Semaphore::new(LOOKUPS)) }
+        Resolver { lookup, running: Places::new(LOOKUPS, OF_TENANT) }
     }
 
-    /// The addresses of an origin that may be dialled; at least one. `places` are
-    /// its tenant's for names that are looked up.
+    /// The addresses of an origin that may be dialled for a tenant; at least one.
     pub(super) async fn addresses(
         &self,
         origin: &Origin,
         granted: &Origins,
-        places: &Arc<Semaphore>,
+        tenant: &Arc<str>,
         until: Instant,
     ) -> Result<Vec<SocketAddr>, Error> {
         let found = match origin.ip() {
             Some(ip) => vec![SocketAddr::new(ip, origin.port)],
             None => {
-                let found = timeout_at(until, self.look_up(origin, places)).await;
+                let found = timeout_at(until, self.look_up(origin, tenant)).await;
                 found.map_err(|_| Error::DnsTimeout)??
             }
         };
@@ -67,18 +68,12 @@ impl Resolver {
         if allowed.is_empty() { Err(Error::DestinationIpProhibited) } else { Ok(allowed) }
     }
 
-    async fn look_up(
-        &self,
-        origin: &Origin,
-        places: &Arc<Semaphore>,
-    ) -> Result<Vec<SocketAddr>, Error> {
-        // One tenant's slow names leave threads for the others' names.
-        let own = places.clone().acquire_owned().await;
-        let all = self.running.clone().acquire_owned().await;
+    async fn look_up(&self, origin: &Origin, tenant: &Arc<str>) -> Result<Vec<SocketAddr>, Error> {
+        let place = self.running.take(tenant).await.ok_or(Error::DnsTimeout)?;
         let (lookup, host, port) = (self.lookup.clone(), origin.host.clone(), origin.port);
         let found = tokio::task::spawn_blocking(move || {
             // Held until the resolver is done, whoever has left meanwhile.
-            let _permits = (own, all);
+            let _place = place;
             lookup(&host, port)
         });
         found.await.map_err(|_| not_found())?.map_err(|_| not_found())
@@ -97,6 +92,7 @@ fn not_found() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     use std::time::Duration;
 
@@ -107,12 +103,11 @@ mod tests {
         host: &str,
         granted: &[&str],
     ) -> Result<Vec<SocketAddr>, Error> {
-        let places = Arc::new(Semaphore::new(1));
         let mut origins = Origins::default();
         granted.iter().for_each(|text| origins.add(text).unwrap());
         let origin = Origin { secure: false, host: host.to_owned(), port: 80 };
         let until = Instant::now() + Duration::from_secs(60);
-        resolver.addresses(&origin, &origins, &places, until).await
+        resolver.addresses(&origin, &origins, &"a".into(), until).await
     }
 
     #[tokio::test]
@@ -132,6 +127,43 @@ mod tests {
                 _ => assert!(matches!(found, Err(Error::DestinationIpProhibited))),
             }
         }
+    }
+
+    /// A name that never resolves keeps its thread until the test has ended.
+    #[tokio::test]
+    async fn slow_names_of_many_tenants_leave_places_for_quick_names_of_another() {
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let (ended, stuck) = (Mutex::new(ended), Arc::new(AtomicUsize::new(0)));
+        let count = stuck.clone();
+        let resolver = Arc::new(Resolver::new(Arc::new(move |host, port| {
+            if host.starts_with("slow") {
+                count.fetch_add(1, SeqCst);
+                let _ = ended.lock().map(|ended| ended.recv());
+            }
+            Ok(vec![SocketAddr::from(([8, 8, 8, 8], port))])
+        })));
+        let until = Instant::now() + Duration::from_secs(600);
+        let name = |host: &str| Origin { secure: false, host: host.to_owned(), port: 80 };
+        for greedy in [4, 8, 40] {
+            for tenant in 0..greedy {
+                for _ in 0..20 {
+                    let (resolver, tenant) = (resolver.clone(), format!("tenant {tenant}").into());
+                    let slow = name("slow.example");
+                    tokio::spawn(async move {
+                        resolver.addresses(&slow, &Origins::default(), &tenant, until).await
+                    });
+                }
+            }
+            tokio::task::yield_now().await;
+            for _ in 0..10 {
+                let granted = Origins::default();
+                let quick = name("quick.example");
+                let found = resolver.addresses(&quick, &granted, &"victim".into(), until).await;
+                assert_eq!(found.unwrap(), ["8.8.8.8:80".parse().unwrap()], "beside {greedy}");
+            }
+            assert!(stuck.load(SeqCst) <= greedy * OF_TENANT, "{}", stuck.load(SeqCst));
+        }
+        drop(end);
     }
 
     #[tokio::test]

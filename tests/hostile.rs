@@ -11,6 +11,7 @@ mod host_calls;
 mod isolation;
 mod many;
 mod streams;
+mod work;
 
 use std::fs;
 use std::process::Command;

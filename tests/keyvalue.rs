@@ -4,6 +4,7 @@ mod hostile;
 mod killed;
 mod operations;
 mod redis;
+mod turns;
 mod values;
 
 use std::fs;

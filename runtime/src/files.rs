@@ -69,7 +69,11 @@ impl Files {
     }
 
     /// The answer in place of what is not there: a file, or that of a directory.
-    fn answer_in_place(&self, path: &str, request: &Arc<Request>) -> Result<Option<Response>, Refusal> {
+    fn answer_in_place(
+        &self,
+        path: &str,
+        request: &Arc<Request>,
+    ) -> Result<Option<Response>, Refusal> {
         let found = match self.find(path)? {
             Some(Found::Unslashed { .. }) => self.find(&format!("{path}/"))?,
             found => found,

@@ -159,12 +159,9 @@ impl Loader<'_> {
             named.extend(route.name.clone().map(|name| (name, target.clone())));
             router.add(&route.pattern, route.methods.clone(), target);
         }
-        let front = plan
-            .front
-            .as_ref()
-            .and_then(|(path, origin)| {
-                self.files(&StaticPlan::new(path.clone()), true, &tenant, origin)
-            });
+        let front = plan.front.as_ref().and_then(|(path, origin)| {
+            self.files(&StaticPlan::new(path.clone()), true, &tenant, origin)
+        });
         let error_pages = self.error_pages(plan);
         let transport = match &plan.tls {
             Some(tls) => {

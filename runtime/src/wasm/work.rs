@@ -101,7 +101,8 @@ impl Work {
         }
         let running = &self.tenant.running;
         let among = InBackground::one_of(running.clone(), background);
-        let (work, request) = (Some(Box::new(work) as Box<dyn FnOnce() -> T + Send>), request.clone());
+        let (work, request) =
+            (Some(Box::new(work) as Box<dyn FnOnce() -> T + Send>), request.clone());
         let handle = background.work(Once { work, request, _among: among }, key(running));
         let (began, before) = (Instant::now(), background.used());
         Job::Away(Away { handle, background: background.clone(), began, before })

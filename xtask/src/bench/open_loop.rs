@@ -105,7 +105,17 @@ pub(crate) fn connect(address: SocketAddr) -> Result<BufReader<TcpStream>> {
 
 /// Sends a request and reads the answer: its status.
 pub(crate) fn get(stream: &mut BufReader<TcpStream>, host: &str, path: &str) -> Result<u16> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    get_with(stream, host, path, "")
+}
+
+/// The same with more lines in the head.
+pub(crate) fn get_with(
+    stream: &mut BufReader<TcpStream>,
+    host: &str,
+    path: &str,
+    lines: &str,
+) -> Result<u16> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n");
     stream.get_mut().write_all(request.as_bytes())?;
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {

@@ -12,6 +12,7 @@ mod isolation;
 mod many;
 mod names;
 mod streams;
+mod work;
 
 use std::fs;
 use std::process::Command;

@@ -5,6 +5,7 @@ mod killed;
 mod operations;
 mod place;
 mod redis;
+mod turns;
 mod values;
 
 use std::fs;

@@ -17,7 +17,7 @@ use crate::observe::Visit;
 /// The body of an answer.
 #[derive(Debug)]
 pub(crate) enum Body {
-    /// What is left of these bytes: all or nothing.
+    /// What is left of these bytes.
     Bytes(Bytes),
     /// A file, in pieces.
     File(FileReader),
@@ -62,14 +62,8 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let piece = match &mut *self {
             Body::Bytes(bytes) if bytes.is_empty() => None,
-            Body::Bytes(bytes) => Some(Ok(std::mem::take(bytes))),
-            Body::File(reader) => {
-                if reader.is_others_turn() {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                reader.next_piece().transpose()
-            }
+            Body::Bytes(bytes) => Some(Ok(bytes.split_to(bytes.len().min(TURN)))),
+            Body::File(reader) => reader.next_piece().transpose(),
             Body::Parts(parts) => {
                 while let Some(part) = parts.front_mut() {
                     let piece = ready!(Pin::new(part).poll_frame(cx));
@@ -141,11 +135,17 @@ impl std::fmt::Debug for Later {
 pub(crate) struct Observed {
     body: Body,
     visit: Box<Visit>,
+    /// What was sent since others had their turn, in bytes.
+    in_turn: usize,
 }
+
+/// What is sent before others have their turn, in bytes: a client that takes all at once
+/// keeps nobody waiting.
+const TURN: usize = 128 << 10;
 
 impl Observed {
     pub(crate) fn new(body: Body, visit: Box<Visit>) -> Observed {
-        Observed { body, visit }
+        Observed { body, visit, in_turn: 0 }
     }
 
     /// Whether a guest makes it while it is sent.
@@ -162,9 +162,18 @@ impl http_body::Body for Observed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if self.in_turn >= TURN {
+            self.in_turn = 0;
+            if !self.body.is_end_stream() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
-            self.visit.sent(frame.data_ref().map_or(0, Bytes::len));
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            self.in_turn += bytes;
+            self.visit.sent(bytes);
         }
         polled
     }

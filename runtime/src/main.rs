@@ -25,6 +25,9 @@ use tokio::sync::oneshot;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// Tasks that a thread polls before it looks for what came over its connections.
+const EVENTS: u32 = 16;
+
 fn main() -> ExitCode {
     let result = match Invocation::parse() {
         Invocation::Serve(source) => serve(source),
@@ -70,6 +73,7 @@ fn serve(source: Source) -> anyhow::Result<()> {
     std::panic::set_hook(Box::new(report_panic));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .event_interval(EVENTS)
         .build()
         .context("cannot start the threads of the server")?;
     runtime.block_on(async {

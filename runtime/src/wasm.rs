@@ -64,6 +64,7 @@ pub(crate) use settings::ADDRESSES_OF_INSTANCE;
 use settings::{pool, settings};
 use source::Identity;
 pub(crate) use source::{Source, Stamp};
+pub(crate) use used::thread_time;
 pub(crate) use work::{Job, Work};
 
 /// What a component needs of its engine.

@@ -3,6 +3,8 @@
 
 mod changes;
 mod link;
+mod look;
+mod payer;
 mod queue;
 mod redb;
 mod redis;
@@ -13,8 +15,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::observe::ServerLog;
-use crate::tenant::{Taken, Tenant};
+use crate::request::Request;
+use crate::tenant::{Lack, Taken, Tenant};
 pub(crate) use link::{View, link};
+use look::{Exists, Listing, Reading};
+use payer::Payer;
 
 /// The longest key, in bytes.
 const KEY: usize = 1 << 10;
@@ -44,6 +49,10 @@ pub(crate) enum Failure {
 impl Failure {
     fn other(why: impl Into<String>) -> Failure {
         Failure::Other(why.into())
+    }
+
+    fn lack(lack: &Lack) -> Failure {
+        Failure::other(format!("there is no memory for it: {lack}"))
     }
 }
 
@@ -163,7 +172,7 @@ impl Granted {
         let name = if name.is_empty() { DEFAULT } else { name };
         if inner.granted.contains(name) {
             let (store, tenant) = (inner.store.clone(), inner.tenant.clone());
-            return Ok(Bucket { store, tenant, name: name.into() });
+            return Ok(Bucket { store, tenant, name: name.into(), request: None });
         }
         let known = inner.all.contains(name);
         Err(if known { Failure::AccessDenied } else { Failure::NoSuchStore })
@@ -177,6 +186,8 @@ struct Bucket {
     store: Store,
     tenant: Arc<Tenant>,
     name: Arc<str>,
+    /// Whose request asks.
+    request: Option<Arc<Request>>,
 }
 
 /// What is to be changed, in one step.
@@ -208,19 +219,27 @@ struct Values {
     held: Taken,
 }
 
-/// Keys, and where the next ones start.
-type Page = (Vec<String>, Option<u64>);
+/// Keys, where the next ones start, and the tenant's memory that the keys take up.
+struct Page {
+    keys: Vec<String>,
+    cursor: Option<u64>,
+    held: Option<Taken>,
+}
 
 impl Bucket {
     async fn read(&self, keys: Vec<String>) -> Result<Values, Failure> {
         self.check_keys(keys.iter().map(String::as_str))?;
         let most = self.at_once();
-        let values = match &self.store {
-            Store::Redb(store) => store.read(&self.tenant.name, &self.name, keys, most).await?,
-            Store::Redis(store) => store.read(&self.tenant.name, &self.name, &keys, most).await?,
-        };
-        let held = self.hold(values.iter().flatten().map(Vec::len).sum())?;
-        Ok(Values { values, held })
+        let held = self.hold(keys.iter().map(String::len).sum())?;
+        let (payer, place) = (self.payer(), (&*self.tenant.name, &*self.name));
+        match &self.store {
+            Store::Redb(store) => store.look(&payer, Reading::new(place, keys, most, held)).await,
+            Store::Redis(store) => {
+                let values = store.read(&payer, place, &keys, most).await?;
+                let held = self.hold(values.iter().flatten().map(Vec::len).sum())?;
+                Ok(Values { values, held })
+            }
+        }
     }
 
     async fn read_one(&self, key: String) -> Result<Values, Failure> {
@@ -229,17 +248,29 @@ impl Bucket {
 
     async fn exists(&self, key: String) -> Result<bool, Failure> {
         self.check_keys([key.as_str()])?;
+        let (payer, place) = (self.payer(), (&*self.tenant.name, &*self.name));
         match &self.store {
-            Store::Redb(store) => store.exists(&self.tenant.name, &self.name, key).await,
-            Store::Redis(store) => store.exists(&self.tenant.name, &self.name, &key).await,
+            Store::Redb(store) => store.look(&payer, Exists::new(place, key)).await,
+            Store::Redis(store) => store.exists(&payer, place, &key).await,
         }
     }
 
     async fn list(&self, cursor: Option<u64>) -> Result<Page, Failure> {
+        let (payer, place) = (self.payer(), (&*self.tenant.name, &*self.name));
         match &self.store {
-            Store::Redb(store) => store.list(&self.tenant.name, &self.name, cursor).await,
-            Store::Redis(store) => store.list(&self.tenant.name, &self.name, cursor).await,
+            Store::Redb(store) => {
+                store.look(&payer, Listing::new(place, cursor, self.hold(0)?)).await
+            }
+            Store::Redis(store) => {
+                let (keys, cursor) = store.list(&payer, place, cursor).await?;
+                let held = self.hold(keys.iter().map(String::len).sum())?;
+                Ok(Page { keys, cursor, held: Some(held) })
+            }
         }
+    }
+
+    fn payer(&self) -> Payer {
+        Payer::new(self.tenant.clone(), self.request.clone())
     }
 
     async fn put(&self, pairs: Vec<(String, Option<Vec<u8>>)>) -> Result<(), Failure> {
@@ -276,10 +307,14 @@ impl Bucket {
         }
         let held = self.hold(size + WAITING)?;
         let quota = self.tenant.limits.key_value as u64;
-        let (tenant, bucket) = (&self.tenant.name, &self.name);
+        let payer = self.payer();
         match &self.store {
-            Store::Redb(store) => store.change(tenant, bucket, change, quota, held).await,
-            Store::Redis(store) => store.change(tenant, bucket, &change, quota).await,
+            Store::Redb(store) => {
+                store.change(&payer, (&self.tenant.name, &self.name), change, quota, held).await
+            }
+            Store::Redis(store) => {
+                store.change(&payer, (&self.tenant.name, &self.name), &change, quota).await
+            }
         }
     }
 
@@ -301,8 +336,7 @@ impl Bucket {
     /// Takes up some of the tenant's memory.
     fn hold(&self, bytes: usize) -> Result<Taken, Failure> {
         let mut held = Taken::nothing(self.tenant.memory.clone());
-        let lacks = |lack| Failure::other(format!("there is no memory for it: {lack}"));
-        held.more(bytes).map_err(lacks)?;
+        held.more(bytes).map_err(|lack| Failure::lack(&lack))?;
         Ok(held)
     }
 }

@@ -174,26 +174,11 @@ pub(crate) struct FileReader {
     file: Arc<File>,
     at: u64,
     left: u64,
-    /// What may be read until others have had their turn, in bytes.
-    turn: usize,
 }
-
-/// A client that takes all at once does not keep others waiting for more than
-/// this, in bytes.
-const TURN: usize = 1 << 20;
 
 impl FileReader {
     fn new(file: Arc<File>, part: Part) -> FileReader {
-        FileReader { file, at: part.start, left: part.length, turn: TURN }
-    }
-
-    /// Whether others are to have a turn first.
-    pub(crate) fn is_others_turn(&mut self) -> bool {
-        let over = self.turn == 0;
-        if over {
-            self.turn = TURN;
-        }
-        over
+        FileReader { file, at: part.start, left: part.length }
     }
 
     pub(crate) fn left(&self) -> u64 {
@@ -218,7 +203,6 @@ impl FileReader {
         piece.truncate(count);
         self.at += count as u64;
         self.left -= count as u64;
-        self.turn = self.turn.saturating_sub(count);
         Ok(Some(piece.freeze()))
     }
 }

@@ -13,8 +13,9 @@ use cap_std::fs::Dir;
 use super::cache::{LOOK_AGAIN, SETTLED};
 use crate::coarse;
 
-/// Directories with more entries are not remembered.
-const MOST: usize = 10_000;
+/// Directories with more entries are not remembered: they are listed where connections
+/// are served, whenever they change.
+const MOST: usize = 1_000;
 
 /// What is known of the top of a root.
 #[derive(Debug, Default)]

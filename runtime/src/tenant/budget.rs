@@ -213,6 +213,12 @@ impl Taken {
         Ok(())
     }
 
+    /// All that was taken, as one that is held elsewhere.
+    pub(crate) fn split(&mut self) -> Taken {
+        let bytes = std::mem::take(&mut self.bytes);
+        Taken { budget: self.budget.clone(), bytes }
+    }
+
     /// Gives some back.
     pub(crate) fn less(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);

@@ -84,7 +84,7 @@ impl Turns {
 
     /// Turns of requests of which each ends after a few: those that have had one hold
     /// an instance, for which the others would wait in their turns.
-    pub(super) fn of_short(free: usize) -> Turns {
+    pub(crate) fn of_short(free: usize) -> Turns {
         Turns { state: Mutex::new(State { free, ran_first: true, ..State::default() }) }
     }
 

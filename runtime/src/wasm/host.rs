@@ -177,6 +177,7 @@ pub(super) fn link(engine: &wasmtime::Engine, concurrent: bool) -> wasmtime::Res
         granted: &host.grants.keyvalue,
         table: &mut host.handles.table,
         given: &mut host.given,
+        request: host.memory.request(),
     })?;
     keys::link(&mut linker, |host, bytes| host.memory.borrow(bytes))?;
     config::link(&mut linker, |host| &host.grants.config)?;

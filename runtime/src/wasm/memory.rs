@@ -147,6 +147,11 @@ impl MemoryLimit {
         wasmtime::Error::msg("memory of the server was refused")
     }
 
+    /// The request that came last of those that are served.
+    pub(super) fn request(&self) -> Option<&Arc<Request>> {
+        self.request.as_ref()
+    }
+
     /// Serves a request from now on.
     pub(super) fn start(&mut self, request: &Arc<Request>) {
         request.spent.set_memory(self.taken.bytes());

@@ -1,14 +1,14 @@
-//! Changes and look-ups within a transaction of the database. A bucket is a
+//! Changes within a transaction of the database. A bucket is a
 //! table of its own; its pairs are in the order of a keyed hash of their keys,
 //! so that a number is a place in a listing that stays, whatever comes and goes.
 
-use redb::{Error, ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use redb::{Error, ReadableTable, TableDefinition, WriteTransaction};
 use sha2::{Digest, Sha256};
 
 use super::queue::Job;
-use super::{Change, Changed, Failure, KEYS, Page, cost, no_number, over_quota};
+use super::{Change, Changed, Failure, cost, no_number, over_quota};
 
-type Pairs<'a> = TableDefinition<'a, (u64, &'static str), &'static [u8]>;
+pub(super) type Pairs<'a> = TableDefinition<'a, (u64, &'static str), &'static [u8]>;
 
 /// What each tenant's data costs, in bytes.
 const USED: TableDefinition<'_, &str, u64> = TableDefinition::new("used");
@@ -32,7 +32,7 @@ impl Seed {
         Ok(Seed(seed))
     }
 
-    fn hash(self, key: &str) -> u64 {
+    pub(super) fn hash(self, key: &str) -> u64 {
         let digest = Sha256::new().chain_update(self.0).chain_update(key).finalize();
         digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
     }
@@ -48,7 +48,7 @@ fn random() -> [u8; 16] {
 }
 
 /// The table of a bucket. Neither name has a slash in it.
-fn table(tenant: &str, bucket: &str) -> String {
+pub(super) fn table(tenant: &str, bucket: &str) -> String {
     format!("pairs/{tenant}/{bucket}")
 }
 
@@ -110,68 +110,4 @@ fn sum(there: Option<&[u8]>, delta: i64) -> Option<i64> {
         None => 0_i64,
     };
     number.checked_add(delta)
-}
-
-/// The values of keys, of at most so many bytes together; none if they are more.
-pub(super) fn read(
-    transaction: &ReadTransaction,
-    seed: Seed,
-    (tenant, bucket): (&str, &str),
-    keys: &[String],
-    most: usize,
-) -> Result<Option<Vec<Option<Vec<u8>>>>, Error> {
-    let pairs = match transaction.open_table(Pairs::new(&table(tenant, bucket))) {
-        Err(TableError::TableDoesNotExist(_)) => return Ok(Some(vec![None; keys.len()])),
-        opened => opened?,
-    };
-    let (mut values, mut bytes) = (Vec::with_capacity(keys.len()), 0);
-    for key in keys {
-        let value = pairs.get((seed.hash(key), key.as_str()))?;
-        bytes += value.as_ref().map_or(0, |value| value.value().len());
-        if bytes > most {
-            return Ok(None);
-        }
-        values.push(value.map(|value| value.value().to_vec()));
-    }
-    Ok(Some(values))
-}
-
-pub(super) fn exists(
-    transaction: &ReadTransaction,
-    seed: Seed,
-    (tenant, bucket): (&str, &str),
-    key: &str,
-) -> Result<bool, Error> {
-    match transaction.open_table(Pairs::new(&table(tenant, bucket))) {
-        Err(TableError::TableDoesNotExist(_)) => Ok(false),
-        opened => Ok(opened?.get((seed.hash(key), key))?.is_some()),
-    }
-}
-
-/// Keys behind a place, and the place of the last one if there are more.
-pub(super) fn list(
-    transaction: &ReadTransaction,
-    (tenant, bucket): (&str, &str),
-    cursor: Option<u64>,
-) -> Result<Page, Error> {
-    let nothing = (Vec::new(), None);
-    let pairs = match transaction.open_table(Pairs::new(&table(tenant, bucket))) {
-        Err(TableError::TableDoesNotExist(_)) => return Ok(nothing),
-        opened => opened?,
-    };
-    let Some(first) = cursor.map_or(Some(0), |cursor| cursor.checked_add(1)) else {
-        return Ok(nothing);
-    };
-    let (mut keys, mut last) = (Vec::new(), first);
-    for pair in pairs.range((first, "")..)? {
-        let (place, _) = pair?;
-        let (hash, key) = place.value();
-        // Keys of the same place are of the same page.
-        if keys.len() >= KEYS && hash != last {
-            return Ok((keys, Some(last)));
-        }
-        last = hash;
-        keys.push(key.to_owned());
-    }
-    Ok((keys, None))
 }

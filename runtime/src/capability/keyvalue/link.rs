@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use wasmtime::component::{
     ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower, Resource,
-    ResourceTable, ResourceType,
+    ResourceTable, ResourceTableError, ResourceType,
 };
 
 use super::{Bucket, Change, Changed, Failure, Granted, Page};
+use crate::request::Request;
 use crate::tenant::Taken;
 
 /// What these functions need of a store.
@@ -18,6 +19,16 @@ pub(crate) struct View<'a> {
     pub(crate) table: &'a mut ResourceTable,
     /// Memory that is taken up until the guest has what it is given.
     pub(crate) given: &'a mut Option<Taken>,
+    /// The request that pays.
+    pub(crate) request: Option<&'a Arc<Request>>,
+}
+
+impl View<'_> {
+    /// A bucket, for the request that is served.
+    fn bucket(&self, bucket: &Resource<Bucket>) -> Result<Bucket, ResourceTableError> {
+        let bucket = self.table.get(bucket)?.clone();
+        Ok(Bucket { request: self.request.cloned(), ..bucket })
+    }
 }
 
 /// How they find it.
@@ -89,9 +100,9 @@ impl From<Failure> for Error {
 pub(crate) fn link<T: Send + 'static>(linker: &mut Linker<T>, of: Of<T>) -> wasmtime::Result<()> {
     let mut store = linker.instance("wasi:keyvalue/store@0.2.0-draft")?;
     link_store(&mut store, of)?;
-    call(&mut store, "[method]bucket.list-keys", of, async |bucket, (_, cursor): List| {
-        let (keys, cursor) = bucket.list(cursor).await?;
-        Ok(KeyResponse { keys, cursor })
+    give(&mut store, "[method]bucket.list-keys", of, async |bucket, (_, cursor): List| {
+        let Page { keys, cursor, held } = bucket.list(cursor).await?;
+        Ok((KeyResponse { keys, cursor }, held))
     })?;
     let mut atomics = linker.instance("wasi:keyvalue/atomics@0.2.0-draft")?;
     call(&mut atomics, "increment", of, async |bucket, (_, key, delta): Add<u64>| {
@@ -103,11 +114,11 @@ pub(crate) fn link<T: Send + 'static>(linker: &mut Linker<T>, of: Of<T>) -> wasm
 
     let mut store = linker.instance("wasi:keyvalue/store@0.2.0-draft2")?;
     link_store(&mut store, of)?;
-    call(&mut store, "[method]bucket.list-keys", of, async |bucket, (_, cursor): List2| {
+    give(&mut store, "[method]bucket.list-keys", of, async |bucket, (_, cursor): List2| {
         let number = cursor.map(|cursor| cursor.parse()).transpose();
         let number = number.map_err(|_| Failure::other("the cursor is none that was given"));
-        let (keys, cursor): Page = bucket.list(number?).await?;
-        Ok(KeyResponse2 { keys, cursor: cursor.map(|cursor| cursor.to_string()) })
+        let Page { keys, cursor, held } = bucket.list(number?).await?;
+        Ok((KeyResponse2 { keys, cursor: cursor.map(|cursor| cursor.to_string()) }, held))
     })?;
     let mut atomics = linker.instance("wasi:keyvalue/atomics@0.2.0-draft2")?;
     call(&mut atomics, "increment", of, async |bucket, (_, key, delta): Add<i64>| {
@@ -180,7 +191,7 @@ where
     Fut: Future<Output = Result<(R, Option<Taken>), Failure>> + Send,
 {
     instance.func_wrap_async(name, move |mut store, params: P| {
-        let bucket = of(store.data_mut()).table.get(params.bucket()).cloned();
+        let bucket = of(store.data_mut()).bucket(params.bucket());
         Box::new(async move {
             let given = function(bucket?, params).await.map_err(Error::from);
             Ok((given.map(|(values, held)| {
@@ -248,7 +259,7 @@ fn link_swap<T: Send + 'static>(
     })?;
     atomics.func_wrap_async("[static]cas.new", move |mut store, params: One| {
         Box::new(async move {
-            let bucket = of(store.data_mut()).table.get(&params.0)?.clone();
+            let bucket = of(store.data_mut()).bucket(&params.0)?;
             let looked = match Cas::look(bucket, params.1).await {
                 Ok(cas) => Ok(of(store.data_mut()).table.push(cas)?),
                 Err(failure) => Err(Error::from(failure)),

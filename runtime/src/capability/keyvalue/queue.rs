@@ -1,22 +1,29 @@
-//! Changes that wait to be written, fair between tenants: a batch takes one of
-//! each tenant in turn.
+//! Changes that wait to be written, fair between tenants by their work: the next change is
+//! that of the tenant whose changes have cost least. A batch is bounded by its work, so
+//! that nobody waits long for the changes of others.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::payer::{Payer, estimate};
 use super::{Change, Changed, Failure};
 use crate::tenant::Taken;
+use crate::wasm::TenantKey;
 
 /// Changes that share a sync of the disk.
 const BATCH: usize = 256;
-/// And their bytes: nobody waits for more of another tenant's.
-const BATCH_BYTES: usize = 8 << 20;
+/// And their work, unless one change alone is more: about as long as the sync.
+const BATCH_WORK: Duration = Duration::from_millis(6);
 
 /// A change of a tenant's bucket.
 pub(super) struct Job {
+    /// Whose turn it is made in.
+    pub(super) owner: TenantKey,
     pub(super) tenant: Arc<str>,
+    pub(super) payer: Option<Payer>,
     pub(super) bucket: Arc<str>,
     pub(super) change: Change,
     /// What all of the tenant's data may cost, in bytes.
@@ -24,7 +31,14 @@ pub(super) struct Job {
     /// Who waits for it.
     pub(super) done: oneshot::Sender<Result<Changed, Failure>>,
     /// The tenant's memory that it takes up until then.
-    pub(super) held: Taken,
+    pub(super) _held: Taken,
+}
+
+impl Job {
+    /// What it costs to make the change, by estimate.
+    pub(super) fn work(&self) -> Duration {
+        estimate(self.change.keys().len(), self.change.size())
+    }
 }
 
 /// What waits.
@@ -36,21 +50,21 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    /// The tenants in the order of their turns, each with what waits, which is
-    /// never nothing.
-    tenants: VecDeque<VecDeque<Job>>,
+    /// The tenants that wait, by what their changes have cost.
+    order: BTreeSet<(Duration, TenantKey)>,
+    /// Their changes, which are never none.
+    jobs: HashMap<TenantKey, VecDeque<Job>>,
+    /// What each tenant's changes have cost since nobody waited. A tenant that comes later
+    /// starts with the cost of the tenant that was served last.
+    cost: HashMap<TenantKey, Duration>,
+    last: Duration,
     closed: bool,
 }
 
 impl Queue {
     pub(super) fn push(&self, job: Job) {
         let mut waiting = self.waiting();
-        let same =
-            |jobs: &&mut VecDeque<Job>| jobs.front().is_some_and(|one| one.tenant == job.tenant);
-        match waiting.tenants.iter_mut().find(same) {
-            Some(jobs) => jobs.push_back(job),
-            None => waiting.tenants.push_back(VecDeque::from([job])),
-        }
+        waiting.push(job);
         drop(waiting);
         self.more.notify_one();
     }
@@ -83,18 +97,46 @@ impl Queue {
 }
 
 impl Waiting {
+    fn push(&mut self, job: Job) {
+        let tenant = job.owner;
+        let jobs = self.jobs.entry(tenant).or_default();
+        if jobs.is_empty() {
+            let cost = self.cost.entry(tenant).or_default();
+            *cost = self.last.max(*cost);
+            self.order.insert((*cost, tenant));
+        }
+        jobs.push_back(job);
+    }
+
     fn batch(&mut self) -> Vec<Job> {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        while batch.len() < BATCH && bytes < BATCH_BYTES {
-            let Some(mut jobs) = self.tenants.pop_front() else { break };
-            if let Some(job) = jobs.pop_front().filter(|job| !job.done.is_closed()) {
-                bytes += job.held.bytes();
-                batch.push(job);
+        let (mut batch, mut work) = (Vec::new(), Duration::ZERO);
+        // Tenants whose next change is too much for this batch: the next one begins with
+        // the first of them.
+        let mut too_much = Vec::new();
+        while batch.len() < BATCH {
+            let Some((cost, tenant)) = self.order.pop_first() else { break };
+            let Some(jobs) = self.jobs.get_mut(&tenant) else { continue };
+            while jobs.front().is_some_and(|job| job.done.is_closed()) {
+                jobs.pop_front();
             }
-            if !jobs.is_empty() {
-                self.tenants.push_back(jobs);
+            let more = jobs.front().map_or(Duration::ZERO, Job::work);
+            if !batch.is_empty() && work + more > BATCH_WORK {
+                too_much.push((cost, tenant));
+                continue;
             }
+            batch.extend(jobs.pop_front());
+            work += more;
+            self.last = self.last.max(cost);
+            let cost = cost + more;
+            self.cost.insert(tenant, cost);
+            match jobs.is_empty() {
+                true => drop(self.jobs.remove(&tenant)),
+                false => drop(self.order.insert((cost, tenant))),
+            }
+        }
+        self.order.extend(too_much);
+        if self.order.is_empty() {
+            self.cost.clear();
         }
         batch
     }
@@ -107,42 +149,90 @@ mod tests {
 
     type Done = oneshot::Receiver<Result<Changed, Failure>>;
 
-    fn job(tenant: &str, key: &str) -> (Job, Done) {
+    fn job(owner: TenantKey, key: &str, pairs: usize) -> (Job, Done) {
         let (done, receiver) = oneshot::channel();
         let held = Taken::nothing(Arc::new(Budget::new(1)));
-        let change = Change::Increment(key.to_owned(), 1);
-        let (tenant, bucket) = (tenant.into(), "b".into());
-        (Job { tenant, bucket, change, quota: 0, done, held }, receiver)
+        let change = match pairs {
+            1 => Change::Increment(key.to_owned(), 1),
+            _ => Change::Put((0..pairs).map(|at| (format!("{key}-{at}"), None)).collect()),
+        };
+        let (tenant, bucket) = ("t".into(), "b".into());
+        (Job { owner, tenant, payer: None, bucket, change, quota: 0, done, _held: held }, receiver)
+    }
+
+    /// The first key of each change of a batch.
+    fn order(batch: &[Job]) -> Vec<String> {
+        batch.iter().filter_map(|job| Some((*job.change.keys().first()?).to_owned())).collect()
     }
 
     #[test]
     fn tenants_take_turns_and_who_has_left_is_passed_over() {
         let queue = Queue::default();
         let mut kept = Vec::new();
-        for (tenant, key) in [("a", "1"), ("a", "2"), ("a", "3"), ("b", "4"), ("c", "5")] {
-            let (job, done) = job(tenant, key);
+        for (tenant, key) in [(1, "1"), (1, "2"), (1, "3"), (2, "4"), (3, "5")] {
+            let (job, done) = job(tenant, key, 1);
             queue.push(job);
             kept.push(done);
         }
         drop(kept.remove(1));
-        let batch = queue.next().unwrap();
-        let order: Vec<&str> = batch.iter().flat_map(|job| job.change.keys()).collect();
-        assert_eq!(order, ["1", "4", "5", "3"]);
+        assert_eq!(order(&queue.next().unwrap()), ["1", "4", "5", "3"]);
         queue.close();
         assert!(queue.next().is_none());
     }
 
     #[test]
-    fn a_batch_is_bounded() {
+    fn a_batch_is_bounded_by_its_count_and_its_work() {
         let queue = Queue::default();
-        let kept: Vec<Done> = (0..BATCH + 1)
-            .map(|_| {
-                let (job, done) = job("a", "k");
-                queue.push(job);
-                done
-            })
-            .collect();
+        let push = |key: &str, pairs| {
+            let (job, done) = job(1, key, pairs);
+            queue.push(job);
+            done
+        };
+        let kept: Vec<Done> = (0..BATCH + 1).map(|_| push("k", 1)).collect();
         assert_eq!(queue.next().unwrap().len(), BATCH);
         assert_eq!(queue.next().unwrap().len(), kept.len() - BATCH);
+        // Two of these are more than a batch, one of them may be.
+        let _kept = [push("l", 2_000), push("m", 2_000), push("n", 5_000), push("o", 1)];
+        for expected in ["l", "m", "n"] {
+            assert_eq!(order(&queue.next().unwrap()), [format!("{expected}-0")]);
+        }
+        assert_eq!(order(&queue.next().unwrap()), ["o"]);
+    }
+
+    #[test]
+    fn small_changes_share_each_batch_with_one_large_change_of_another_tenant() {
+        let queue = Queue::default();
+        let (greedy, modest) = (1, 2);
+        let mut kept = Vec::new();
+        let mut push = |owner, key: &str, pairs| {
+            let (job, done) = job(owner, key, pairs);
+            kept.push(done);
+            queue.push(job);
+        };
+        (0..64).for_each(|_| push(greedy, "g", 2_000));
+        assert_eq!(order(&queue.next().unwrap()), ["g-0"]);
+        for _ in 0..20 {
+            push(modest, "m", 1);
+            let mut order = order(&queue.next().unwrap());
+            order.sort();
+            assert_eq!(order, ["g-0", "m"]);
+        }
+    }
+
+    #[test]
+    fn a_change_that_is_too_much_for_a_batch_begins_the_next() {
+        let queue = Queue::default();
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            for (owner, key) in [(1, "a"), (2, "b")] {
+                let (job, done) = job(owner, key, 2_000);
+                kept.push(done);
+                queue.push(job);
+            }
+        }
+        let all: Vec<String> = (0..6).flat_map(|_| order(&queue.next().unwrap())).collect();
+        let of_one = all.iter().filter(|key| *key == "a-0").count();
+        assert_eq!((all.len(), of_one), (6, 3));
+        assert!(all.chunks(2).all(|turns| turns[0] != turns[1]), "{all:?}");
     }
 }

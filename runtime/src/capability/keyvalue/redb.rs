@@ -9,18 +9,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use redb::backends::FileBackend;
 use redb::{Builder, ConcurrencyMode, Database, Error, ReadTransaction, ReadableDatabase};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::changes::{self, Seed};
+use super::look::Look;
+use super::payer::Payer;
 use super::queue::{Job, Queue};
 use super::told::Told;
-use super::{Change, Changed, FAILED, Failure, Page, too_much};
+use super::{Change, Changed, FAILED, Failure};
 use crate::error::explain;
 use crate::observe::{ServerLog, Severity};
 use crate::tenant::{Budget, Taken};
+use crate::wasm::{Turns, thread_time};
 
 /// The database's file in the state directory.
 const FILE: &str = "keyvalue.redb";
@@ -34,7 +38,8 @@ pub(super) struct Redb {
     shared: Arc<Shared>,
     /// Whether its thread runs.
     started: AtomicBool,
-    readers: Arc<Semaphore>,
+    /// Of look-ups, fair between tenants by the CPU time that they take.
+    turns: Arc<Turns>,
 }
 
 /// What the thread that writes shares with who reads.
@@ -59,8 +64,8 @@ impl Redb {
             open: Mutex::default(),
             told: Told::new(log),
         };
-        let readers = Arc::new(Semaphore::new(READERS));
-        Redb { shared: Arc::new(shared), started: AtomicBool::new(false), readers }
+        let turns = Arc::new(Turns::of_short(READERS));
+        Redb { shared: Arc::new(shared), started: AtomicBool::new(false), turns }
     }
 
     /// Starts its thread, which opens the database, unless it runs.
@@ -79,85 +84,98 @@ impl Redb {
 
     pub(super) async fn change(
         &self,
-        tenant: &Arc<str>,
-        bucket: &Arc<str>,
+        payer: &Payer,
+        (tenant, bucket): (&Arc<str>, &Arc<str>),
         change: Change,
         quota: u64,
         held: Taken,
     ) -> Result<Changed, Failure> {
-        self.start();
         let (tenant, bucket) = (tenant.clone(), bucket.clone());
+        let (owner, payer) = (payer.key(), Some(payer.clone()));
         let (done, answer) = oneshot::channel();
-        self.shared.queue.push(Job { tenant, bucket, change, quota, done, held });
+        self.push(Job { owner, tenant, payer, bucket, change, quota, done, _held: held });
         answer.await.unwrap_or_else(|_| Err(failed()))
     }
 
-    pub(super) async fn read(
-        &self,
-        tenant: &Arc<str>,
-        bucket: &Arc<str>,
-        keys: Vec<String>,
-        most: usize,
-    ) -> Result<Vec<Option<Vec<u8>>>, Failure> {
-        let place = (tenant.clone(), bucket.clone());
-        let values = self.look(move |transaction, seed| {
-            changes::read(transaction, seed, (&place.0, &place.1), &keys, most)
-        });
-        values.await?.ok_or_else(|| too_much(most))
+    fn push(&self, job: Job) {
+        self.start();
+        self.shared.queue.push(job);
     }
 
-    pub(super) async fn exists(
-        &self,
-        tenant: &Arc<str>,
-        bucket: &Arc<str>,
-        key: String,
-    ) -> Result<bool, Failure> {
-        let place = (tenant.clone(), bucket.clone());
-        let exists = self.look(move |transaction, seed| {
-            changes::exists(transaction, seed, (&place.0, &place.1), &key)
-        });
-        exists.await
-    }
-
-    pub(super) async fn list(
-        &self,
-        tenant: &Arc<str>,
-        bucket: &Arc<str>,
-        cursor: Option<u64>,
-    ) -> Result<Page, Failure> {
-        let place = (tenant.clone(), bucket.clone());
-        let page = self
-            .look(move |transaction, _| changes::list(transaction, (&place.0, &place.1), cursor));
-        page.await
-    }
-
-    /// Looks something up, on a thread that may wait for the disk.
-    async fn look<T: Send + 'static>(
-        &self,
-        look: impl FnOnce(&ReadTransaction, Seed) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let Open { database, seed } = match self.shared.opened() {
+    /// Looks something up, a slice in each of its tenant's turns, on threads that may wait
+    /// for the disk.
+    pub(super) async fn look<L: Look>(&self, payer: &Payer, look: L) -> Result<L::Found, Failure> {
+        let open = match self.shared.opened() {
             Some(open) => open,
             None => self.wait_until_open().await?,
         };
-        let permit = self.readers.clone().acquire_owned().await.map_err(|_| failed())?;
-        let shared = self.shared.clone();
-        let looking = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            let looked = catch_unwind(AssertUnwindSafe(|| look(&database.begin_read()?, seed)));
-            // Whoever opens it again must not find it open.
-            drop(database);
-            looked.unwrap_or_else(|_| Err(damaged())).map_err(|error| shared.close(&error))
-        });
-        looking.await.unwrap_or_else(|_| Err(failed()))
+        let mut under_way = UnderWay { transaction: None, look, open };
+        let mut ticket = self.turns.ticket(payer.key());
+        loop {
+            // SECURITY: the turn lasts as long as the slice, also if the guest is gone.
+            let mut lease = ticket.lease().await;
+            let (shared, payer) = (self.shared.clone(), payer.clone());
+            let slice = tokio::task::spawn_blocking(move || {
+                let before = thread_time();
+                let others_wait = || lease.has_others();
+                let looked = catch_unwind(AssertUnwindSafe(|| under_way.go_on(others_wait)));
+                let used = thread_time().saturating_sub(before);
+                payer.charge(used);
+                lease.took(used);
+                looked.unwrap_or_else(|_| Err(damaged())).map_err(|error| shared.close(&error))
+            });
+            match slice.await.unwrap_or_else(|_| Err(failed()))? {
+                Slice::Found(found) => return found,
+                Slice::More(more) => under_way = more,
+            }
+        }
     }
 
     /// Lets the thread that writes open the database: an empty change does.
     async fn wait_until_open(&self) -> Result<Open, Failure> {
-        let (nobody, nothing) = (Arc::from(""), Change::Put(Vec::new()));
+        let (nobody, change) = (Arc::<str>::from(""), Change::Put(Vec::new()));
         let held = Taken::nothing(Arc::new(Budget::new(0)));
-        self.change(&nobody, &nobody, nothing, 0, held).await?;
+        let (tenant, bucket) = (nobody.clone(), nobody);
+        let (done, answer) = oneshot::channel();
+        let (owner, payer, quota) = (0, None, 0);
+        self.push(Job { owner, tenant, payer, bucket, change, quota, done, _held: held });
+        answer.await.unwrap_or_else(|_| Err(failed()))?;
         self.shared.opened().ok_or_else(failed)
+    }
+}
+
+/// A look-up between two slices. It is dropped before the database is closed after a
+/// failure: whoever opens the database again must not find it open.
+struct UnderWay<L> {
+    transaction: Option<ReadTransaction>,
+    look: L,
+    open: Open,
+}
+
+/// What a slice came to.
+enum Slice<L: Look> {
+    Found(Result<L::Found, Failure>),
+    More(UnderWay<L>),
+}
+
+impl<L: Look> UnderWay<L> {
+    /// Goes on until something is found, or another look-up waits for a turn.
+    fn go_on(mut self, others_wait: impl Fn() -> bool) -> Result<Slice<L>, Error> {
+        let transaction = match self.transaction.take() {
+            Some(transaction) => transaction,
+            None => self.open.database.begin_read()?,
+        };
+        loop {
+            match self.look.go_on(&transaction, self.open.seed)? {
+                Ok(Some(found)) => return Ok(Slice::Found(Ok(found))),
+                Err(failure) => return Ok(Slice::Found(Err(failure))),
+                Ok(None) if others_wait() => {
+                    self.transaction = Some(transaction);
+                    return Ok(Slice::More(self));
+                }
+                Ok(None) => {}
+            }
+        }
     }
 }
 
@@ -207,6 +225,7 @@ impl Shared {
         let transaction = database.begin_write()?;
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut changed = false;
+        let before = thread_time();
         for job in batch {
             let nothing = matches!(&job.change, Change::Put(pairs) if pairs.is_empty());
             let outcome = match nothing {
@@ -221,6 +240,7 @@ impl Shared {
             false => transaction.abort()?,
         }
         self.told.clear();
+        charge(batch, thread_time().saturating_sub(before));
         Ok(outcomes)
     }
 
@@ -274,6 +294,17 @@ impl Shared {
         };
         self.told.say(format!("{}: {log}", path.display()));
         Failure::other(told)
+    }
+}
+
+/// Charges the CPU time of a batch to those whose changes are in the batch, by their work.
+fn charge(batch: &[Job], used: Duration) {
+    let work: Duration = batch.iter().map(Job::work).sum();
+    for job in batch {
+        if let Some(payer) = &job.payer {
+            let part = job.work().div_duration_f64(work.max(job.work()));
+            payer.charge(used.mul_f64(if part.is_finite() { part } else { 0.0 }));
+        }
     }
 }
 

@@ -8,9 +8,11 @@ use std::time::Duration;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisError, Script, Value};
 
+use super::payer::{Payer, estimate};
 use super::told::Told;
-use super::{Change, Changed, FAILED, Failure, PAIR, Page, no_number, over_quota, too_much};
+use super::{Change, Changed, FAILED, Failure, PAIR, no_number, over_quota, too_much};
 use crate::observe::ServerLog;
+use crate::wasm::{Lease, Turns};
 
 /// How long Redis has to take a connection, and to answer.
 const CONNECTION: Duration = Duration::from_secs(2);
@@ -19,6 +21,12 @@ const ANSWER: Duration = Duration::from_secs(5);
 const RETRIES: usize = 1;
 /// About how many keys a page has.
 const PAGE: usize = 250;
+/// Operations that wait for Redis at the same time, and how many of them may be `LONG`:
+/// Redis itself serves them in the order in which they come.
+const AT_ONCE: usize = 32;
+const LONG_AT_ONCE: usize = 2;
+/// Work that is more keeps others waiting.
+const LONG: Duration = Duration::from_micros(250);
 
 /// A database of Redis. Its connection is made when it is first needed, and again
 /// when it breaks.
@@ -30,7 +38,13 @@ pub(super) struct Redis {
     /// Where it is, for the log: the URL may have a password in it.
     shown: String,
     told: Told,
+    /// Of all operations, and of the long ones, fair between tenants by their work.
+    turns: Arc<Turns>,
+    long_turns: Arc<Turns>,
 }
+
+/// The turns of an operation.
+type Turn = (Lease, Option<Lease>);
 
 impl Redis {
     /// # Errors
@@ -41,7 +55,16 @@ impl Redis {
         let shown = format!("Redis at {}", client.get_connection_info().addr());
         let apply = Script::new(include_str!("apply.lua"));
         let read = Script::new(include_str!("read.lua"));
-        Ok(Redis { client, connection: Mutex::default(), apply, read, shown, told: Told::new(log) })
+        Ok(Redis {
+            client,
+            connection: Mutex::default(),
+            apply,
+            read,
+            shown,
+            told: Told::new(log),
+            turns: Arc::new(Turns::new(AT_ONCE)),
+            long_turns: Arc::new(Turns::new(LONG_AT_ONCE)),
+        })
     }
 
     /// Connects, so that what is wrong is told now.
@@ -52,15 +75,25 @@ impl Redis {
         });
     }
 
+    /// Waits until it is the tenant's turn for so much work.
+    async fn turn(&self, payer: &Payer, work: Duration) -> Turn {
+        let long = match work > LONG {
+            true => Some(leased(&self.long_turns, payer, work).await),
+            false => None,
+        };
+        (leased(&self.turns, payer, work).await, long)
+    }
+
     pub(super) async fn read(
         &self,
-        tenant: &str,
-        bucket: &str,
+        payer: &Payer,
+        (tenant, bucket): (&str, &str),
         keys: &[String],
         most: usize,
     ) -> Result<Vec<Option<Vec<u8>>>, Failure> {
         let mut script = self.read.key(pairs(tenant, bucket));
         script.arg(most).arg(keys);
+        let _turn = self.turn(payer, estimate(keys.len(), 0)).await;
         let answer = self.ask(async |mut connection| script.invoke_async(&mut connection).await);
         match answer.await? {
             Value::BulkString(_) | Value::SimpleString(_) => Err(too_much(most)),
@@ -70,10 +103,11 @@ impl Redis {
 
     pub(super) async fn exists(
         &self,
-        tenant: &str,
-        bucket: &str,
+        payer: &Payer,
+        (tenant, bucket): (&str, &str),
         key: &str,
     ) -> Result<bool, Failure> {
+        let _turn = self.turn(payer, estimate(1, 0)).await;
         let mut command = redis::cmd("HEXISTS");
         command.arg(pairs(tenant, bucket)).arg(key);
         self.ask(async |mut connection| command.query_async(&mut connection).await).await
@@ -82,12 +116,14 @@ impl Redis {
     /// Some keys. One that is there all the while is listed at least once.
     pub(super) async fn list(
         &self,
-        tenant: &str,
-        bucket: &str,
+        payer: &Payer,
+        (tenant, bucket): (&str, &str),
         cursor: Option<u64>,
-    ) -> Result<Page, Failure> {
+    ) -> Result<(Vec<String>, Option<u64>), Failure> {
         let mut cursor = cursor.unwrap_or(0);
         loop {
+            // A listing takes a turn for each of its pages, as other operations do.
+            let _turn = self.turn(payer, LONG).await;
             let mut command = redis::cmd("SSCAN");
             command.arg(keys(tenant, bucket)).arg(cursor).arg("COUNT").arg(PAGE);
             let page = self.ask(async |mut connection| command.query_async(&mut connection).await);
@@ -102,11 +138,12 @@ impl Redis {
 
     pub(super) async fn change(
         &self,
-        tenant: &str,
-        bucket: &str,
+        payer: &Payer,
+        (tenant, bucket): (&str, &str),
         change: &Change,
         quota: u64,
     ) -> Result<Changed, Failure> {
+        let _turn = self.turn(payer, estimate(change.keys().len(), change.size())).await;
         let mut script = self.apply.key(pairs(tenant, bucket));
         script.key(keys(tenant, bucket)).key(used(tenant)).arg(quota).arg(PAIR);
         let nothing = &[][..];
@@ -164,6 +201,12 @@ impl Redis {
         self.told.say(format!("{}: {error}", self.shown));
         Failure::other(FAILED)
     }
+}
+
+async fn leased(turns: &Arc<Turns>, payer: &Payer, work: Duration) -> Lease {
+    let mut lease = turns.ticket(payer.key()).lease().await;
+    lease.took(work);
+    lease
 }
 
 /// The braces let a cluster keep a tenant's data together.

@@ -33,6 +33,11 @@ impl Ticket {
 }
 
 impl Lease {
+    /// Whether others wait for a turn.
+    pub(crate) fn has_others(&self) -> bool {
+        !self.turns.state().order.is_empty()
+    }
+
     /// Charges what the turn cost to its tenant.
     pub(crate) fn took(&mut self, used: Duration) {
         self.used = used;

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use myweb_run::build::{build, stop_children};
+use myweb_run::build::{FAILED, Recipe, Sandbox, build, enter, stop_builds};
 use myweb_run::cli::Invocation;
 use myweb_run::config::json_schema;
 use myweb_run::{Compilation, Control, Handover, Logs, MyWeb, REFUSED, Source, Stop, this_program};
@@ -30,13 +30,10 @@ fn main() -> ExitCode {
             Ok(())
         }
         Invocation::Compile(compilation) => return compile(&compilation),
+        Invocation::Sandbox(sandbox) => return run_in_sandbox(&sandbox),
         Invocation::Build { recipe, state, output } => {
-            // Its progress, and what it warns of.
-            let ansi = stderr().is_terminal();
-            let log = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(ansi);
-            log.with_writer(stderr).init();
-            let built = build(&recipe, state.as_deref(), &output);
-            built.map(|()| say(&format!("built {}", output.display()))).map_err(anyhow::Error::msg)
+            let built = build_until_stopped(&recipe, state, output);
+            built.map(|output| say(&format!("built {}", output.display())))
         }
     };
     match result {
@@ -79,7 +76,7 @@ fn serve(source: Source) -> anyhow::Result<()> {
                 loaded.context("the load failed")??
             }
             () = &mut stop => {
-                stop_children();
+                stop_builds();
                 return Ok(());
             }
         };
@@ -103,6 +100,7 @@ fn serve(source: Source) -> anyhow::Result<()> {
                 }
             })
             .await;
+        stop_builds();
         anyhow::Ok(())
     })?;
     runtime.shutdown_background();
@@ -124,6 +122,51 @@ fn routes(source: Source) -> anyhow::Result<()> {
 /// What compiles apart: this program.
 fn compiler() -> Option<PathBuf> {
     this_program()
+}
+
+/// Builds a component; a signal ends the tools and then this process.
+fn build_until_stopped(
+    recipe: &Recipe,
+    state: Option<PathBuf>,
+    output: PathBuf,
+) -> anyhow::Result<PathBuf> {
+    // Its progress, and what it warns of.
+    let ansi = stderr().is_terminal();
+    let log = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(ansi);
+    log.with_writer(stderr).init();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("cannot start a thread")?;
+    runtime.block_on(async {
+        let stop = stop_signals().context("cannot listen for signals")?;
+        let (tell, built) = oneshot::channel();
+        let recipe = recipe.clone();
+        std::thread::spawn(move || {
+            let built = build(&recipe, state.as_deref(), &output).map(|()| output);
+            // Nobody waits for it any more once the process is stopped.
+            let _ = tell.send(built);
+        });
+        tokio::select! {
+            built = built => built.context("the build failed")?.map_err(anyhow::Error::msg),
+            () = stop => {
+                stop_builds();
+                Err(anyhow::anyhow!("stopped by a signal"))
+            }
+        }
+    })
+}
+
+/// Replaces this process by a tool, in a sandbox.
+fn run_in_sandbox(sandbox: &Sandbox) -> ExitCode {
+    match enter(sandbox) {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            say(&why);
+            ExitCode::from(FAILED)
+        }
+    }
 }
 
 /// Compiles for a server; what it says goes to the server alone.

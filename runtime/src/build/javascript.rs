@@ -3,15 +3,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::{Value, json};
 
 use super::digest::Digest;
 use super::engine::WIT;
+use super::lock::Lock;
+use super::place::Build;
 use super::stage::{self, Source};
+use super::tool::Tool;
 use super::tools::{self, MEND, NETWORK, last_words, on_path};
-use super::{Engine, Place, Recipe, wrong};
+use super::{Engine, Recipe, wrong};
 
 /// Where packages are named, and their versions pinned.
 const NAMED: [&str; 2] = ["package.json", "package-lock.json"];
@@ -28,8 +30,7 @@ pub(super) fn build(
     recipe: &Recipe,
     engine: Engine,
     files: &[Source],
-    place: &Place,
-    work: &Path,
+    build: &Build<'_>,
 ) -> Result<(PathBuf, Vec<String>), String> {
     let node = program("node")?;
     let folder = fs::canonicalize(&recipe.folder).map_err(|error| wrong(&recipe.folder, &error))?;
@@ -37,14 +38,12 @@ pub(super) fn build(
     if !app.is_file() {
         return Err(recipe.wrong("no such file; check the path"));
     }
-    let tools = place.root.join("tools").join(engine.to_string());
-    let tools = tools::managed(tools, engine.tools(), |into| install(engine, into, place))?;
-    let packages = packages(recipe, &folder, files, place)?;
+    let tools = installed(engine, build)?;
+    let packages = packages(recipe, &folder, files, build)?;
     tracing::info!("building {recipe}");
+    let work = &build.work;
     let inside = |name: &str| work.join(name);
-    // Beside the tools and packages that it imports.
     let adapter = tools.join("adapter");
-    stage::write(engine.adapter(), &adapter)?;
     stage::write(&WIT, &inside("wit"))?;
     let (built, report) = (inside("app.wasm"), inside("report.json"));
     let inputs = inside("inputs.json");
@@ -55,7 +54,10 @@ pub(super) fn build(
         "inputs": inputs,
     });
     stage::write(&[("job.json", &job.to_string())], work)?;
-    let ended = place.run(Command::new(node).arg(adapter.join(SCRIPT)).arg(inside("job.json")));
+    let mut tool = Tool::new(node).executes(&tools).writes(work).reads(&folder);
+    tool.read.extend(packages_beside(&folder));
+    tool.read.extend(packages);
+    let ended = build.run(&tool.arg(adapter.join(SCRIPT)).arg(inside("job.json")), None);
     let ended = ended.map_err(|why| recipe.wrong(&why))?;
     if ended.ok && built.is_file() {
         let inputs = fs::read(&inputs).map_err(|error| wrong(&inputs, &error))?;
@@ -72,12 +74,27 @@ fn program(name: &str) -> Result<PathBuf, String> {
     on_path(name).ok_or_else(|| format!("{name} is not on PATH: {mend}"))
 }
 
-fn install(engine: Engine, folder: &Path, place: &Place) -> Result<(), String> {
-    let npm = program("npm")?;
+/// The folders above the app's in which packages are found, too.
+fn packages_beside(folder: &Path) -> Vec<PathBuf> {
+    let above = folder.ancestors().skip(1).map(|above| above.join("node_modules"));
+    above.filter(|packages| packages.is_dir()).collect()
+}
+
+/// The folder with the tools of an engine, and beside them the adapter, which imports them.
+fn installed(engine: Engine, build: &Build<'_>) -> Result<PathBuf, String> {
+    let adapter = engine.adapter().iter().flat_map(|(name, text)| [*name, *text]);
+    let contents: Vec<&str> = engine.tools().iter().copied().chain(adapter).collect();
+    let folder = build.place.root.join("tools").join(tools::name(&engine.to_string(), &contents));
+    tools::managed(folder, engine.tools(), |into, lock| {
+        install(engine, into, build, lock)?;
+        stage::write(engine.adapter(), &into.join("adapter"))
+    })
+}
+
+fn install(engine: Engine, folder: &Path, build: &Build<'_>, lock: &Lock) -> Result<(), String> {
     tracing::info!("installing {} in {}", engine.tools().join(", "), folder.display());
     stage::write(&[("package.json", "{ \"private\": true }\n")], folder)?;
-    let ended =
-        place.run(Command::new(npm).args(INSTALL).args(engine.tools()).current_dir(folder))?;
+    let ended = build.run(&npm(folder)?.args(INSTALL).args(engine.tools()), Some(lock))?;
     if ended.ok {
         return Ok(());
     }
@@ -85,12 +102,17 @@ fn install(engine: Engine, folder: &Path, place: &Place) -> Result<(), String> {
     Err(format!("npm cannot install the tools: {said}; {NETWORK}"))
 }
 
+/// npm, for packages that it installs in a folder.
+fn npm(folder: &Path) -> Result<Tool, String> {
+    Ok(Tool::new(program("npm")?).fetches().in_folder(folder).writes(folder))
+}
+
 /// The folder with the packages that the app names, if it has none of its own.
 fn packages(
     recipe: &Recipe,
     folder: &Path,
     files: &[Source],
-    place: &Place,
+    build: &Build<'_>,
 ) -> Result<Option<PathBuf>, String> {
     let named: Vec<&Source> =
         files.iter().filter(|file| NAMED.iter().any(|name| file.name == Path::new(name))).collect();
@@ -104,15 +126,14 @@ fn packages(
         digest.add(&text);
         texts.push((file.name.clone(), text));
     }
-    let installed = place.root.join("packages").join(digest.name());
-    let npm = program("npm")?;
-    let installed = tools::managed(installed, &[], |into| {
+    let installed = build.place.root.join("packages").join(digest.name());
+    let installed = tools::managed(installed, &[], |into, lock| {
         tracing::info!("installing the packages of {}", folder.join(NAMED[0]).display());
         for (name, text) in &texts {
             let to = into.join(name);
             fs::write(&to, text).map_err(|error| wrong(&to, &error))?;
         }
-        let ended = place.run(Command::new(npm).args(INSTALL).current_dir(into))?;
+        let ended = build.run(&npm(into)?.args(INSTALL), Some(lock))?;
         if ended.ok {
             return Ok(());
         }

@@ -1,10 +1,12 @@
 //! Runs a tool to its end, and ends it early when it takes more than it may.
 
+mod disk;
 mod group;
 mod output;
 
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,12 +33,16 @@ pub(super) struct Bounds {
     pub(super) tasks: usize,
     /// Bytes of output: those above `OUTPUT_KEPT` are dropped.
     pub(super) output: usize,
+    /// Bytes on disk, in all folders that the tool writes to.
+    pub(super) disk: u64,
 }
 
 /// Bytes of each output of a tool that are kept for messages.
 const OUTPUT_KEPT: usize = 1 << 20;
 /// The supervisor counts what the tool's processes use once in this time.
 const TICK: Duration = Duration::from_millis(100);
+/// The space on disk is counted less often, as that takes longer.
+const DISK_TICK: Duration = Duration::from_secs(2);
 /// The system needs a moment to end the processes of a group.
 const LAST_OUTPUT: Duration = Duration::from_secs(5);
 
@@ -47,18 +53,23 @@ pub(super) struct Ended {
     pub(super) said: String,
 }
 
-/// Runs a tool to its end. Its other processes end with it.
+/// Runs a tool, which writes to some folders, to its end. Its other processes end with it.
 ///
 /// # Errors
 /// It cannot be started, or takes more than it may: a sentence.
-pub(super) fn run(command: &mut Command, name: &str, bounds: &Bounds) -> Result<Ended, String> {
+pub(super) fn run(
+    command: &mut Command,
+    name: &str,
+    bounds: &Bounds,
+    written: &[PathBuf],
+) -> Result<Ended, String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let (mut child, group) = group::spawn(command).map_err(|why| format!("{name}: {why}"))?;
     let mut outputs = [
         Output::new(child.stdout.take().map(Into::into), OUTPUT_KEPT),
         Output::new(child.stderr.take().map(Into::into), OUTPUT_KEPT),
     ];
-    let over = supervise(&child, &group, &mut outputs, bounds);
+    let over = supervise(&child, &group, &mut outputs, bounds, written);
     // The group's number is its own until its first process was waited for.
     group.kill();
     let latest = Instant::now() + LAST_OUTPUT;
@@ -84,10 +95,12 @@ fn supervise(
     group: &Group,
     outputs: &mut [Output; 2],
     bounds: &Bounds,
+    written: &[PathBuf],
 ) -> std::io::Result<Option<String>> {
     let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
     let start = Instant::now();
     let (mut counted, mut cpu, mut worked) = (start, Duration::ZERO, start);
+    let mut disk_counted = start;
     while !wait(Some(process.as_fd()), outputs)? {
         if outputs.iter().map(|output| output.read).sum::<usize>() > bounds.output {
             return Ok(Some(format!("wrote more than {} bytes of output", bounds.output)));
@@ -114,6 +127,12 @@ fn supervise(
         }
         if let Some(why) = used.above(bounds) {
             return Ok(Some(why));
+        }
+        if disk_counted.elapsed() > DISK_TICK {
+            if disk::take_more_than(written, bounds.disk) {
+                return Ok(Some(format!("wrote more than {} bytes to disk", bounds.disk)));
+            }
+            disk_counted = Instant::now();
         }
     }
     Ok(None)
@@ -161,10 +180,11 @@ mod tests {
         memory: 1 << 30,
         tasks: 20,
         output: 4 << 20,
+        disk: 1 << 30,
     };
 
     fn shell(text: &str, bounds: &Bounds) -> Result<Ended, String> {
-        run(Command::new("/bin/sh").args(["-c", text]), "sh", bounds)
+        run(Command::new("/bin/sh").args(["-c", text]), "sh", bounds, &[])
     }
 
     #[test]

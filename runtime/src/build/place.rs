@@ -31,6 +31,7 @@ const BOUNDS: Bounds = Bounds {
     memory: 4 << 30,
     tasks: 1024,
     output: 16 << 20,
+    disk: 4 << 30,
 };
 /// CPU time of each process, in seconds.
 const CPU_OF_PROCESS: u64 = 120;
@@ -144,7 +145,7 @@ impl Build<'_> {
             .current_dir(tool.folder.as_deref().unwrap_or(&here))
             .preserved_fds(shared);
         let name = tool.program.file_name().unwrap_or_default().to_string_lossy();
-        command::run(&mut command, &name, &bounds)
+        command::run(&mut command, &name, &bounds, &sandbox.write)
     }
 
     fn sandbox(&self, tool: &Tool, own: &Path) -> Sandbox {
@@ -153,6 +154,7 @@ impl Build<'_> {
         Sandbox {
             allow_missing: self.allow_missing,
             network: tool.fetches,
+            attributes: tool.installs,
             parent: Some(std::process::id()),
             read: tool.read.clone(),
             execute: tool.execute.clone(),
@@ -189,7 +191,7 @@ fn missing_parts() -> Result<Vec<String>, String> {
     let probe = Sandbox { probe: true, ..Sandbox::default() };
     let mut command = Command::new(program);
     command.arg("sandbox").args(probe.arguments()).env_clear().current_dir("/");
-    let ended = command::run(&mut command, "the probe of the sandbox", &BOUNDS)?;
+    let ended = command::run(&mut command, "the probe of the sandbox", &BOUNDS, &[])?;
     if !ended.ok {
         return Err(format!("the probe of the sandbox failed (code {FAILED}): {}", ended.said));
     }

@@ -200,7 +200,7 @@ fn install(folder: &Path, build: &Build<'_>, lock: &Lock) -> Result<(), String> 
     let (python, mend) = (python(build)?, mend());
     tracing::info!("installing {} in {}", TOOLS.join(" and "), folder.display());
     let inside = |program: &Path| Tool::new(program).executes(folder).writes(folder);
-    let venv = inside(&python).args(["-I", "-m", "venv"]).arg(folder);
+    let venv = inside(&python).installs().args(["-I", "-m", "venv"]).arg(folder);
     let made = build.run(&venv, Some(lock))?;
     if !made.ok {
         let said = last_words(&made.said);

@@ -29,6 +29,9 @@ pub struct Sandbox {
     /// Allow connections over the internet.
     #[arg(long)]
     pub network: bool,
+    /// Allow changes of modes and times of files.
+    #[arg(long)]
+    pub attributes: bool,
     /// The process that must still be the parent.
     #[arg(long)]
     pub parent: Option<u32>,
@@ -72,6 +75,7 @@ impl Sandbox {
             (self.probe, "--probe"),
             (self.allow_missing, "--allow-missing"),
             (self.network, "--network"),
+            (self.attributes, "--attributes"),
         ];
         arguments.extend(flags.iter().filter(|(set, _)| *set).map(|(_, name)| (*name).into()));
         let numbers = [

@@ -22,6 +22,9 @@ pub(super) struct Tool {
     /// Whether the tool fetches packages: then it reaches the internet, and has the
     /// operator's settings of package indexes and proxies.
     pub(super) fetches: bool,
+    /// Whether the tool sets modes and times of files. Landlock does not restrict that, so
+    /// only steps do so which have no code of apps.
+    pub(super) installs: bool,
 }
 
 impl Tool {
@@ -37,6 +40,7 @@ impl Tool {
             execute,
             write: Vec::new(),
             fetches: false,
+            installs: false,
         }
     }
 
@@ -82,8 +86,15 @@ impl Tool {
         self
     }
 
+    /// The tool installs files, and fetches none.
+    pub(super) fn installs(mut self) -> Tool {
+        self.installs = true;
+        self
+    }
+
+    /// The tool fetches files, and installs them.
     pub(super) fn fetches(mut self) -> Tool {
-        self.fetches = true;
+        (self.fetches, self.installs) = (true, true);
         self
     }
 }

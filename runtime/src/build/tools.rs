@@ -14,10 +14,12 @@ use super::wrong;
 /// Beside a managed installation that is complete: what was installed.
 const COMPLETE: &str = "complete";
 
-/// The program of a name on PATH, if it is there.
+/// The program of a name on PATH, if it is there. A folder that PATH names relative to the
+/// working folder may be one of an app.
 pub(super) fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())
+    let folders = env::split_paths(&path).filter(|folder| folder.is_absolute());
+    folders.map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// The program of a name on PATH if `--version` says this version.

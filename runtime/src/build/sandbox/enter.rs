@@ -6,6 +6,7 @@ use std::process::Command;
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
+use super::syscalls::Allowed;
 use super::{Sandbox, capabilities, descriptors, limits, paths, syscalls};
 
 /// The exit code of a process that could not start its tool in a sandbox.
@@ -30,7 +31,8 @@ fn enter_and_execute(sandbox: &Sandbox) -> Result<Infallible, String> {
     capabilities::drop_all()?;
     // The filter of system calls keeps the tool from undoing it.
     die_with_parent(sandbox.parent)?;
-    let restrictions = [paths::restrict(sandbox), syscalls::restrict(sandbox.network)];
+    let allowed = Allowed { network: sandbox.network, attributes: sandbox.attributes };
+    let restrictions = [paths::restrict(sandbox), syscalls::restrict(allowed)];
     for restriction in restrictions {
         match restriction {
             Err(_) if sandbox.allow_missing => {}
@@ -56,7 +58,7 @@ fn die_with_parent(parent: Option<u32>) -> Result<(), String> {
 fn parts_missing() -> Vec<String> {
     let parts = [
         ("Landlock (Linux 5.13 or newer, switched on)", paths::restrict(&Sandbox::default())),
-        ("seccomp filters", syscalls::restrict(false)),
+        ("seccomp filters", syscalls::restrict(Allowed::default())),
     ];
     let missing = parts.into_iter().filter(|(_, restricted)| restricted.is_err());
     missing.map(|(name, _)| name.to_owned()).collect()

@@ -90,6 +90,21 @@ const REFUSED: &[c_long] = &[
     libc::SYS_msgctl,
     libc::SYS_mq_open,
     libc::SYS_mq_unlink,
+    // What Landlock does not restrict, at all or before Linux 6.2, though files are named
+    // by any path: owners, attributes, sizes and news of changes.
+    libc::SYS_truncate,
+    libc::SYS_inotify_add_watch,
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    463, // setxattrat
+    466, // removexattrat
+    469, // file_setattr
     // Sockets that wait for others.
     libc::SYS_listen,
     libc::SYS_accept,
@@ -105,6 +120,10 @@ const REFUSED_OF_MACHINE: &[c_long] = &[
     libc::SYS_ioperm,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_modify_ldt,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lchown,
 ];
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const REFUSED_OF_MACHINE: &[c_long] = &[];
@@ -113,10 +132,26 @@ const REFUSED_OF_MACHINE: &[c_long] = &[];
 const REFUSED_WITHOUT_NETWORK: &[c_long] =
     &[libc::SYS_socket, libc::SYS_connect, libc::SYS_bind, libc::SYS_sendto];
 
+/// Calls that change modes and times of files by paths, also by those that Landlock does
+/// not let the tool open. Only a step that installs files makes them.
+const REFUSED_WITHOUT_ATTRIBUTES: &[c_long] = &[
+    libc::SYS_fchmodat,
+    452, // fchmodat2
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utime,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utimes,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_futimesat,
+];
+
 /// Calls that fail as on a kernel without them: their arguments are in memory, which a
 /// filter cannot read, or they hold memory that no limit counts. libc and wasmtime
 /// then take the older call.
-const UNKNOWN: &[c_long] = &[libc::SYS_clone3, libc::SYS_memfd_create, libc::SYS_memfd_secret];
+const UNKNOWN: &[c_long] =
+    &[libc::SYS_clone3, libc::SYS_openat2, libc::SYS_memfd_create, libc::SYS_memfd_secret];
 
 /// Flags of `clone` that make a namespace.
 const NAMESPACES: [c_int; 7] = [
@@ -132,24 +167,35 @@ const NAMESPACES: [c_int; 7] = [
 /// Flags of `ioctl` that put text into a terminal, as if it were typed.
 const TYPES_INTO_TERMINAL: [u64; 2] = [0x5412, 0x541c];
 
+/// Calls that a step may make, or not.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Allowed {
+    /// Sockets of the internet.
+    pub(super) network: bool,
+    /// Changes of modes and times of files.
+    pub(super) attributes: bool,
+}
+
 /// Restricts this process.
 ///
 /// # Errors
 /// The system has no seccomp, or it is switched off: a sentence.
-pub(super) fn restrict(network: bool) -> Result<(), String> {
-    let filters = filters(network).map_err(|error| format!("seccomp failed: {error}"))?;
+pub(super) fn restrict(allowed: Allowed) -> Result<(), String> {
+    let filters = filters(allowed).map_err(|error| format!("seccomp failed: {error}"))?;
     for filter in filters {
         apply_filter(&filter).map_err(|error| format!("seccomp failed: {error}"))?;
     }
     Ok(())
 }
 
-fn filters(network: bool) -> Result<Vec<BpfProgram>, BackendError> {
+fn filters(allowed: Allowed) -> Result<Vec<BpfProgram>, BackendError> {
     let mut refused: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     let always = REFUSED.iter().chain(REFUSED_OF_MACHINE);
-    let without_network = REFUSED_WITHOUT_NETWORK.iter().filter(|_| !network);
-    refused.extend(always.chain(without_network).map(|call| (*call, Vec::new())));
-    refused.extend(refused_by_arguments(network)?);
+    let network = REFUSED_WITHOUT_NETWORK.iter().filter(|_| !allowed.network);
+    let attributes = REFUSED_WITHOUT_ATTRIBUTES.iter().filter(|_| !allowed.attributes);
+    let calls = always.chain(network).chain(attributes);
+    refused.extend(calls.map(|call| (*call, Vec::new())));
+    refused.extend(refused_by_arguments(allowed)?);
     let unknown = UNKNOWN.iter().map(|call| (*call, Vec::new())).collect();
     let mut filters = vec![filter(refused, libc::EPERM)?, filter(unknown, libc::ENOSYS)?];
     if cfg!(target_arch = "x86_64") {
@@ -183,9 +229,9 @@ type Ways = Vec<Vec<Condition>>;
 /// numbers as those of 32 bits, and so do conditions; pointers have 64.
 type Condition = (u8, SeccompCmpArgLen, SeccompCmpOp, u64);
 
-fn refused_by_arguments(network: bool) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
+fn refused_by_arguments(allowed: Allowed) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let mut calls: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    for (call, ways) in calls_with_arguments(network) {
+    for (call, ways) in calls_with_arguments(allowed) {
         let rules = ways.into_iter().map(rule).collect::<Result<_, _>>()?;
         calls.insert(call, rules);
     }
@@ -199,7 +245,7 @@ fn rule(way: Vec<Condition>) -> Result<SeccompRule, BackendError> {
     SeccompRule::new(conditions.collect::<Result<_, _>>()?)
 }
 
-fn calls_with_arguments(network: bool) -> Vec<(c_long, Ways)> {
+fn calls_with_arguments(allowed: Allowed) -> Vec<(c_long, Ways)> {
     let own = std::process::id().into();
     let to_others = none_of(0, &[0, own]);
     let signals = [none_of(0, &[own]), none_of(2, &[number(libc::SIGURG)])].concat();
@@ -220,7 +266,19 @@ fn calls_with_arguments(network: bool) -> Vec<(c_long, Ways)> {
         // could be connected to a socket of another process.
         (libc::SYS_socketpair, pairs_refused()),
     ];
-    if network {
+    // Landlock takes a file that is opened for reading, and emptied, as one that is read.
+    let truncates = number(libc::O_TRUNC);
+    let mask = truncates | number(libc::O_ACCMODE);
+    let empties =
+        |place| vec![(place, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(mask), truncates)];
+    calls.push((libc::SYS_openat, vec![empties(2)]));
+    #[cfg(target_arch = "x86_64")]
+    calls.push((libc::SYS_open, vec![empties(1)]));
+    if !allowed.attributes {
+        // Times of an open file may change.
+        calls.push((libc::SYS_utimensat, vec![is_pointer(1)]));
+    }
+    if allowed.network {
         calls.push((libc::SYS_socket, sockets_refused()));
     }
     calls

@@ -27,6 +27,7 @@ mod proxies;
 mod python;
 mod readme;
 mod representations;
+mod sandbox;
 mod services;
 mod soak;
 mod statics;

@@ -10,16 +10,20 @@ mod lock;
 mod marks;
 mod modules;
 mod npm_packages;
+mod operator;
 pub mod package_json;
 pub mod package_lock;
+mod place;
 mod private;
 pub mod pyproject;
 mod python;
 mod python_packages;
 pub mod requirements;
 mod rules;
+mod sandbox;
 mod stage;
 mod text;
+mod tool;
 mod tools;
 pub mod tsconfig;
 mod watched;
@@ -27,19 +31,15 @@ mod watched;
 use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use command_fds::CommandFdExt;
 
 use crate::error::explain;
-use crate::state::{self, State};
-use command::Ended;
-pub use command::stop_children;
+pub use command::stop_builds;
 use digest::Digest;
 pub use engine::Engine;
-use lock::Lock;
 pub(crate) use marks::is_of_scripts;
+use place::Place;
 pub use private::Private;
+pub use sandbox::{FAILED, Sandbox, enter};
 pub use text::Problem as TextProblem;
 pub(crate) use watched::Watched;
 
@@ -57,6 +57,8 @@ pub struct Recipe {
     /// Paths that are asked for once while building, so that what an app makes at
     /// first use is in the component.
     pub warm: Vec<String>,
+    /// Whether tools run also where the system lacks a part of their sandbox.
+    pub unsandboxed: bool,
 }
 
 /// How requests are handed over.
@@ -94,7 +96,7 @@ impl Recipe {
             ));
         }
         let (module, name) = (module.to_owned(), name.to_owned());
-        Ok(Recipe { kind, folder: folder.into(), module, name, warm })
+        Ok(Recipe { kind, folder: folder.into(), module, name, warm, unsandboxed: false })
     }
 
     /// A file of JavaScript or TypeScript.
@@ -104,7 +106,7 @@ impl Recipe {
         let module = file.file_name().map(|name| name.to_string_lossy().into_owned());
         let module = module.unwrap_or_default();
         let kind = Kind::JavaScript(engine);
-        Recipe { kind, folder, module, name: String::new(), warm: Vec::new() }
+        Recipe { kind, folder, module, name: String::new(), warm: Vec::new(), unsandboxed: false }
     }
 
     /// Whether a file is JavaScript or TypeScript by its name.
@@ -138,7 +140,7 @@ impl Recipe {
         state: Option<&Path>,
         private: &Private,
     ) -> Result<PathBuf, String> {
-        let mut place = Place::open(state)?;
+        let place = Place::open(state)?;
         let folder = fs::canonicalize(&self.folder).map_err(|error| wrong(&self.folder, &error))?;
         // SECURITY: the server's key is no file of an app.
         let mut private = private.clone();
@@ -151,7 +153,8 @@ impl Recipe {
         if is_there() {
             return Ok(built);
         }
-        place.lock()?;
+        let folder = fs::canonicalize(&self.folder).map_err(|error| wrong(&self.folder, &error))?;
+        let mut build = place.build(&folder)?;
         // Another process may have built it meanwhile.
         if is_there() {
             return Ok(built);
@@ -160,14 +163,10 @@ impl Recipe {
         if let Some(left) = taken.shown_left() {
             tracing::info!("{self}: leaves out for safety {left}");
         }
-        let work = place.work()?;
+        build.start(self.unsandboxed).map_err(|why| self.wrong(&why))?;
         let (made, others) = match self.kind {
-            Kind::Wsgi | Kind::Asgi => {
-                (python::build(self, &taken, &place, &work.path)?, Vec::new())
-            }
-            Kind::JavaScript(engine) => {
-                javascript::build(self, engine, (&folder, &taken), &place, &work.path)?
-            }
+            Kind::Wsgi | Kind::Asgi => (python::build(self, &taken, &build)?, Vec::new()),
+            Kind::JavaScript(engine) => javascript::build(self, engine, (&folder, &taken), &build)?,
         };
         let bytes = fs::read(&made).map_err(|error| wrong(&made, &error))?;
         inputs::keep(&built, &self.folder, &others)?;
@@ -235,69 +234,6 @@ pub fn build(
 
 /// The contract, which tools read from a folder.
 const CONTRACT: (&str, &str) = ("handler.wit", include_str!("../../wit/handler.wit"));
-
-/// Where builds happen.
-struct Place {
-    /// `build` in the state directory, absolute.
-    root: PathBuf,
-    /// Held while something is built here.
-    lock: Option<Lock>,
-}
-
-impl Place {
-    /// SECURITY: its programs are run, so it is the server's own.
-    fn open(state: Option<&Path>) -> Result<Place, String> {
-        let state = state.map(Path::to_owned).or_else(state::default_path);
-        let state = state.ok_or("there is no directory of caches; name one with --state DIR")?;
-        let root = State::open(&state)?.folder("build")?;
-        for folder in ["components", "packages", "tools", "work"] {
-            let folder = root.join(folder);
-            fs::create_dir_all(&folder).map_err(|error| wrong(&folder, &error))?;
-        }
-        let root = fs::canonicalize(&root).map_err(|error| wrong(&root, &error))?;
-        Ok(Place { root, lock: None })
-    }
-
-    /// Waits until no other process builds here.
-    fn lock(&mut self) -> Result<(), String> {
-        let path = self.root.join("lock");
-        self.lock = Some(Lock::take(&path).map_err(|error| wrong(&path, &error))?);
-        Ok(())
-    }
-
-    /// Runs a tool to its end. It holds the lock, too: where this process is
-    /// stopped before, nobody else builds here until the tool has ended.
-    fn run(&self, command: &mut Command) -> Result<Ended, String> {
-        if let Some(lock) = &self.lock {
-            let shared = lock.share().map_err(|error| wrong(&self.root, &error))?;
-            command.preserved_fds(vec![shared]);
-        }
-        command::run(command)
-    }
-
-    /// An empty folder to work in. There is one: whoever works holds the lock.
-    fn work(&self) -> Result<Work, String> {
-        let path = self.root.join("work");
-        let empty = || {
-            fs::remove_dir_all(&path)?;
-            fs::create_dir(&path)
-        };
-        empty().map_err(|error| wrong(&path, &error))?;
-        Ok(Work { path })
-    }
-}
-
-/// A folder that is emptied when it is not needed any more.
-struct Work {
-    path: PathBuf,
-}
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-        let _ = fs::create_dir(&self.path);
-    }
-}
 
 /// Writes a file that is whole or not there.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), String> {

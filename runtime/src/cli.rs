@@ -12,7 +12,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 use build::Build;
 use mend::mended;
 
-use crate::build::{Engine, Kind, Recipe};
+use crate::build::{Engine, Kind, Recipe, Sandbox};
 use crate::config::{Config, DEFAULT_ADDRESS, Mount, Overrides, Source, TlsSource, bucket_name};
 use crate::limits::Limits;
 use crate::limits::keys::KEYS;
@@ -61,6 +61,9 @@ enum Action {
         #[arg(long)]
         memory: Bytes,
     },
+    /// Run a tool of a build with the rights that the arguments name, and no others.
+    #[command(hide = true)]
+    Sandbox(Box<Sandbox>),
 }
 
 /// A configuration file, and where its server keeps compiled components.
@@ -148,6 +151,10 @@ struct Serve {
     /// leaves the old one.
     #[arg(long, env = "MYWEB_WATCH", value_parser = BoolishValueParser::new())]
     watch: bool,
+    /// Build apps also where this system lacks a part of the sandbox for their tools:
+    /// Landlock or seccomp. The tools may then read and change the server's files.
+    #[arg(long, env = "MYWEB_ALLOW_UNSANDBOXED_BUILDS", value_parser = BoolishValueParser::new())]
+    allow_unsandboxed_builds: bool,
     /// Keep what the server makes in DIR [default: for key-value data a directory of each
     /// configuration in $XDG_STATE_HOME/myweb, or ~/.local/state/myweb; for what is built
     /// and compiled $XDG_CACHE_HOME/myweb, or ~/.cache/myweb]
@@ -197,6 +204,8 @@ pub enum Invocation {
     },
     /// Compile a component.
     Compile(Compilation),
+    /// Run a tool of a build in a sandbox.
+    Sandbox(Box<Sandbox>),
 }
 
 impl Invocation {
@@ -215,6 +224,7 @@ impl Invocation {
                 let (time, memory) = (time.0, memory.0);
                 Invocation::Compile(Compilation { engine, time, memory, patient })
             }
+            Some(Action::Sandbox(sandbox)) => Invocation::Sandbox(sandbox),
             None => Invocation::Serve(serve.source(limits).unwrap_or_else(|why| wrong(&why))),
         }
     }
@@ -324,6 +334,9 @@ impl Serve {
                 let recipe = Recipe::python(kind, &path.to_string_lossy(), self.warm.clone())?;
                 recipes.push((prefix, recipe));
             }
+        }
+        for (_, recipe) in &mut recipes {
+            recipe.unsandboxed = self.allow_unsandboxed_builds;
         }
         Ok(recipes)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
-use myweb_run::build::{build, stop_children};
+use myweb_run::build::{FAILED, Recipe, Sandbox, build, enter, stop_builds};
 use myweb_run::cli::Invocation;
 use myweb_run::config::{json_schema, private_files};
 use myweb_run::{Compilation, Control, Handover, Logs, MyWeb, REFUSED, Source, Stop, this_program};
@@ -38,16 +38,10 @@ fn main() -> ExitCode {
             Ok(())
         }
         Invocation::Compile(compilation) => return compile(&compilation),
+        Invocation::Sandbox(sandbox) => return run_in_sandbox(&sandbox),
         Invocation::Build { recipe, state, output } => {
-            // Its progress, and what it warns of.
-            let ansi = stderr().is_terminal();
-            let log = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(ansi);
-            log.fmt_fields(event_fields()).with_writer(stderr).init();
-            let private = private_files(&recipe.folder);
-            let built = build(&recipe, state.as_deref(), &private, &output);
-            built
-                .map(|()| say(&format!("built {}", output.display())))
-                .map_err(|why| anyhow::Error::msg(indented(&why)))
+            let built = build_until_stopped(&recipe, state, output);
+            built.map(|output| say(&format!("built {}", output.display())))
         }
     };
     match result {
@@ -93,7 +87,7 @@ fn serve(source: Source) -> anyhow::Result<()> {
                 loaded.context("the load failed")??
             }
             () = &mut stop => {
-                stop_children();
+                stop_builds();
                 return Ok(());
             }
         };
@@ -117,6 +111,7 @@ fn serve(source: Source) -> anyhow::Result<()> {
                 }
             })
             .await;
+        stop_builds();
         anyhow::Ok(())
     })?;
     runtime.shutdown_background();
@@ -138,6 +133,55 @@ fn routes(source: Source) -> anyhow::Result<()> {
 /// What compiles apart: this program.
 fn compiler() -> Option<PathBuf> {
     this_program()
+}
+
+/// Builds a component; a signal ends the tools and then this process.
+fn build_until_stopped(
+    recipe: &Recipe,
+    state: Option<PathBuf>,
+    output: PathBuf,
+) -> anyhow::Result<PathBuf> {
+    // Its progress, and what it warns of.
+    let ansi = stderr().is_terminal();
+    let log = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(ansi);
+    log.fmt_fields(event_fields()).with_writer(stderr).init();
+    let private = private_files(&recipe.folder);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("cannot start a thread")?;
+    runtime.block_on(async {
+        let stop = stop_signals().context("cannot listen for signals")?;
+        let (tell, built) = oneshot::channel();
+        let recipe = recipe.clone();
+        std::thread::spawn(move || {
+            let built = build(&recipe, state.as_deref(), &private, &output).map(|()| output);
+            // Nobody waits for it any more once the process is stopped.
+            let _ = tell.send(built);
+        });
+        tokio::select! {
+            built = built => {
+                let built = built.context("the build failed")?;
+                built.map_err(|why| anyhow::Error::msg(indented(&why)))
+            }
+            () = stop => {
+                stop_builds();
+                Err(anyhow::anyhow!("stopped by a signal"))
+            }
+        }
+    })
+}
+
+/// Replaces this process by a tool, in a sandbox.
+fn run_in_sandbox(sandbox: &Sandbox) -> ExitCode {
+    match enter(sandbox) {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            say(&why);
+            ExitCode::from(FAILED)
+        }
+    }
 }
 
 /// Compiles for a server; what it says goes to the server alone.

@@ -4,17 +4,19 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::{Value, json};
 
 use super::digest::Digest;
 use super::engine::WIT;
+use super::lock::Lock;
 use super::npm_packages::{self, Packages};
+use super::place::Build;
 use super::stage::{self, Taken};
+use super::tool::Tool;
 use super::tools::{self, MEND, NETWORK, last_words, on_path};
 use super::tsconfig;
-use super::{Engine, Place, Recipe, modules, wrong};
+use super::{Engine, Recipe, modules, wrong};
 
 /// Scripts of packages are not run: they are code of others. Packages of the registry may name
 /// others by addresses, which are not followed; npm before 11 has but the first of these settings.
@@ -44,22 +46,21 @@ pub(super) fn build(
     recipe: &Recipe,
     engine: Engine,
     (folder, taken): (&Path, &Taken),
-    place: &Place,
-    work: &Path,
+    build: &Build<'_>,
 ) -> Result<(PathBuf, Vec<String>), String> {
     let node = program("node")?;
     if taken.content(Path::new(&recipe.module)).is_none() {
         return Err(recipe.wrong("no such file; check the path"));
     }
     let options = options(recipe, taken)?;
-    let tools = place.root.join("tools").join(engine.to_string());
-    let tools = tools::managed(tools, engine.tools(), |into| install(engine, into, place))?;
+    let tools = installed(engine, build)?;
     let modules = own_modules(folder)?;
     let packages = match modules.is_some() {
         true => None,
-        false => packages(recipe, folder, taken, place)?,
+        false => packages(recipe, folder, taken, build)?,
     };
     tracing::info!("building {recipe}");
+    let work = &build.work;
     let inside = |name: &str| work.join(name);
     // A copy: what was left out cannot be imported.
     let app = inside("app");
@@ -68,9 +69,7 @@ pub(super) fn build(
         let link = app.join(MODULES);
         symlink(modules, &link).map_err(|error| wrong(&link, &error))?;
     }
-    // Beside the tools and packages that it imports.
     let adapter = tools.join("adapter");
-    stage::write(engine.adapter(), &adapter)?;
     stage::write(&WIT, &inside("wit"))?;
     let (built, report) = (inside("app.wasm"), inside("report.json"));
     let inputs = inside("inputs.json");
@@ -82,7 +81,9 @@ pub(super) fn build(
         "output": built, "report": report, "inputs": inputs,
     });
     stage::write(&[("job.json", &job.to_string())], work)?;
-    let ended = place.run(Command::new(node).arg(adapter.join(SCRIPT)).arg(inside("job.json")));
+    let mut tool = Tool::new(node).executes(&tools).writes(work);
+    tool.read.extend(modules.or(packages));
+    let ended = build.run(&tool.arg(adapter.join(SCRIPT)).arg(inside("job.json")), None);
     let ended = ended.map_err(|why| recipe.wrong(&why))?;
     if ended.ok && built.is_file() {
         let inputs = fs::read(&inputs).map_err(|error| wrong(&inputs, &error))?;
@@ -99,17 +100,31 @@ fn program(name: &str) -> Result<PathBuf, String> {
     on_path(name).ok_or_else(|| format!("{name} is not on PATH: {mend}"))
 }
 
-fn install(engine: Engine, folder: &Path, place: &Place) -> Result<(), String> {
-    let npm = program("npm")?;
+/// The folder with the tools of an engine, and beside them the adapter, which imports them.
+fn installed(engine: Engine, build: &Build<'_>) -> Result<PathBuf, String> {
+    let adapter = engine.adapter().iter().flat_map(|(name, text)| [*name, *text]);
+    let contents: Vec<&str> = engine.tools().iter().copied().chain(adapter).collect();
+    let folder = build.place.root.join("tools").join(tools::name(&engine.to_string(), &contents));
+    tools::managed(folder, engine.tools(), |into, lock| {
+        install(engine, into, build, lock)?;
+        stage::write(engine.adapter(), &into.join("adapter"))
+    })
+}
+
+fn install(engine: Engine, folder: &Path, build: &Build<'_>, lock: &Lock) -> Result<(), String> {
     tracing::info!("installing {} in {}", engine.tools().join(", "), folder.display());
     stage::write(&[("package.json", "{ \"private\": true }\n")], folder)?;
-    let ended =
-        place.run(Command::new(npm).args(INSTALL).args(engine.tools()).current_dir(folder))?;
+    let ended = build.run(&npm(folder)?.args(INSTALL).args(engine.tools()), Some(lock))?;
     if ended.ok {
         return Ok(());
     }
     let said = last_words(&ended.said);
     Err(format!("npm cannot install the tools: {said}; {NETWORK}"))
+}
+
+/// npm, for packages that it installs in a folder.
+fn npm(folder: &Path) -> Result<Tool, String> {
+    Ok(Tool::new(program("npm")?).fetches().in_folder(folder).writes(folder))
 }
 
 /// The packages that a developer has installed in the app's folder.
@@ -142,7 +157,7 @@ fn packages(
     recipe: &Recipe,
     folder: &Path,
     taken: &Taken,
-    place: &Place,
+    build: &Build<'_>,
 ) -> Result<Option<PathBuf>, String> {
     let told = |why: String| recipe.wrong(&why);
     let registry = npm_packages::registry();
@@ -153,12 +168,11 @@ fn packages(
     let Some(packages) = packages else { return Ok(None) };
     let mut digest = Digest::default();
     packages.add_to(&mut digest);
-    let installed = place.root.join("packages").join(digest.name());
-    let npm = program("npm")?;
-    let installed = tools::managed(installed, &[], |into| {
+    let installed = build.place.root.join("packages").join(digest.name());
+    let installed = tools::managed(installed, &[], |into, lock| {
         tracing::info!("{recipe}: installing the packages of package.json");
         stage::write(&packages.texts(), into)?;
-        let ended = place.run(Command::new(npm).args(INSTALL).current_dir(into))?;
+        let ended = build.run(&npm(into)?.args(INSTALL), Some(lock))?;
         if !ended.ok {
             let said = last_words(&ended.said);
             let why = format!("package.json: its packages cannot be installed: {said}; {MEND}");

@@ -2,16 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 
 use super::command::Ended;
 use super::digest::Digest;
+use super::lock::Lock;
+use super::place::Build;
 use super::python_packages::Packages;
 use super::stage::{self, Taken};
+use super::tool::Tool;
 use super::tools::{self, MEND, NETWORK, last_words, of_version, on_path};
-use super::{CONTRACT, Kind, Place, Recipe, wrong};
+use super::{CONTRACT, Kind, Recipe, wrong};
 
 const COMPONENTIZE: &str = "0.25.1";
 const UV: &str = "0.13.9";
@@ -64,18 +66,13 @@ pub(super) const WIT: [(&str, &str); 5] = [
 ];
 
 /// Builds in an empty folder; the component's file.
-pub(super) fn build(
-    recipe: &Recipe,
-    taken: &Taken,
-    place: &Place,
-    work: &Path,
-) -> Result<PathBuf, String> {
+pub(super) fn build(recipe: &Recipe, taken: &Taken, build: &Build<'_>) -> Result<PathBuf, String> {
     // A mistake is told before any tool is installed.
     let packages = Packages::of(taken, ALWAYS).map_err(|why| recipe.wrong(&why))?;
-    let tools = Tools::find(place)?;
-    let packages = installed(recipe, packages, place, work, &tools)?;
+    let tools = Tools::find(build)?;
+    let packages = installed(recipe, packages, build, &tools)?;
     tracing::info!("building {recipe}");
-    let folder = |name: &str| work.join(name);
+    let folder = |name: &str| build.work.join(name);
     stage::copy(&taken.files, &folder("app"))?;
     stage::write(&ADAPTER, &folder("adapter"))?;
     stage::write(&[("myweb_target.py", &target(recipe))], &folder("adapter"))?;
@@ -85,20 +82,20 @@ pub(super) fn build(
     }
     let built = folder("app.wasm");
     let world = if recipe.kind == Kind::Asgi { "asgi-app" } else { "wsgi-app" };
-    let mut command = Command::new(&tools.componentize);
-    command
+    let mut tool = tools
+        .componentize()
         // An empty one: else the packages of this machine's Python are taken in.
         .env("VIRTUAL_ENV", folder("nothing"))
-        .env_remove("PYTHONPATH")
-        .env_remove("PYTHONHOME")
+        .reads(&packages)
+        .writes(&build.work)
         .args(["-q", "-w", world, "-d"])
         .arg(folder("wit"))
         .arg("componentize");
     // The adapter knows the places that they get, by this order.
     for path in [folder("app"), packages, folder("adapter")] {
-        command.arg("-p").arg(path);
+        tool = tool.arg("-p").arg(path);
     }
-    let ended = place.run(command.arg("-o").arg(&built).arg("myweb_entry"));
+    let ended = build.run(&tool.arg("-o").arg(&built).arg("myweb_entry"), None);
     let ended = ended.map_err(|why| recipe.wrong(&why))?;
     let report = fs::read(folder("adapter").join("report.json")).unwrap_or_default();
     let report: Value = serde_json::from_slice(&report).unwrap_or_default();
@@ -139,40 +136,80 @@ fn failure(report: &Value, ended: &Ended) -> String {
 
 /// The programs that are used.
 struct Tools {
-    componentize: PathBuf,
+    /// The Python that runs the others.
+    python: PathBuf,
+    /// What Python runs, or a program.
+    componentize: Componentize,
     uv: PathBuf,
 }
 
+enum Componentize {
+    Program(PathBuf),
+    /// A script of the installation that is managed here.
+    Managed(PathBuf),
+}
+
 impl Tools {
-    fn find(place: &Place) -> Result<Tools, String> {
-        let found = (of_version("componentize-py", COMPONENTIZE), of_version("uv", UV));
+    fn find(build: &Build<'_>) -> Result<Tools, String> {
+        let componentize = of_version("componentize-py", COMPONENTIZE, build);
+        let found = (componentize, of_version("uv", UV, build));
         if let (Some(componentize), Some(uv)) = found {
-            return Ok(Tools { componentize, uv });
+            let componentize = Componentize::Program(componentize);
+            return Ok(Tools { python: python(build)?, componentize, uv });
         }
-        let folder = place.root.join("tools/python");
-        let folder = tools::managed(folder, TOOLS, |into| install(into, place))?;
+        let folder = build.place.root.join("tools").join(tools::name("python", TOOLS));
+        let folder = tools::managed(folder, TOOLS, |into, lock| install(into, build, lock))?;
         let program = |name: &str| folder.join("bin").join(name);
-        Ok(Tools { componentize: program("componentize-py"), uv: program("uv") })
+        let componentize = Componentize::Managed(program("componentize-py"));
+        Ok(Tools { python: program("python3"), componentize, uv: program("uv") })
+    }
+
+    fn componentize(&self) -> Tool {
+        match &self.componentize {
+            Componentize::Program(program) => Tool::new(program),
+            // Not by its first line, which has no room for a long path.
+            Componentize::Managed(script) => {
+                Tool::new(&self.python).runs(script).arg("-I").arg(script)
+            }
+        }
     }
 }
 
-/// An environment of Python with the tools.
-fn install(folder: &Path, place: &Place) -> Result<(), String> {
-    let mend = format!("or install {} yourself, so that they are on PATH", TOOLS.join(" and "));
-    let python = on_path("python3").ok_or_else(|| {
-        format!("python3 is not on PATH: install it (apt-get install python3-venv), {mend}")
+/// The Python of this machine. A script on `PATH` may only choose one.
+fn python(build: &Build<'_>) -> Result<PathBuf, String> {
+    let found = on_path("python3").ok_or_else(|| {
+        format!("python3 is not on PATH: install it (apt-get install python3-venv), {}", mend())
     })?;
+    let ask = Tool::new(&found).args(["-I", "-c", "import sys; print(sys.executable)"]);
+    let said = build.run(&ask.in_folder(Path::new("/")), None)?;
+    let real = PathBuf::from(said.said.lines().last().unwrap_or_default().trim());
+    Ok(if said.ok && real.is_file() { real } else { found })
+}
+
+fn mend() -> String {
+    format!("or install {} yourself, so that they are on PATH", TOOLS.join(" and "))
+}
+
+/// An environment of Python with the tools.
+fn install(folder: &Path, build: &Build<'_>, lock: &Lock) -> Result<(), String> {
+    let (python, mend) = (python(build)?, mend());
     tracing::info!("installing {} in {}", TOOLS.join(" and "), folder.display());
-    let made = place.run(Command::new(python).args(["-m", "venv"]).arg(folder))?;
+    let inside = |program: &Path| Tool::new(program).executes(folder).writes(folder);
+    let venv = inside(&python).installs().args(["-I", "-m", "venv"]).arg(folder);
+    let made = build.run(&venv, Some(lock))?;
     if !made.ok {
         let said = last_words(&made.said);
         return Err(format!(
             "python3 -m venv failed: {said}; apt-get install python3-venv, {mend}"
         ));
     }
-    let mut pip = Command::new(folder.join("bin/pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-input"]).args(TOOLS);
-    let installed = place.run(&mut pip)?;
+    let pip = inside(&folder.join("bin/python3"))
+        .fetches()
+        .args(["-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        // SECURITY: what is not a wheel would run code of its own.
+        .args(["--no-input", "--only-binary", ":all:"])
+        .args(TOOLS);
+    let installed = build.run(&pip, Some(lock))?;
     if !installed.ok {
         let said = last_words(&installed.said);
         return Err(format!("pip cannot install the tools: {said}; {NETWORK} {mend}"));
@@ -185,32 +222,37 @@ fn install(folder: &Path, place: &Place) -> Result<(), String> {
 fn installed(
     recipe: &Recipe,
     packages: Option<Packages>,
-    place: &Place,
-    work: &Path,
+    build: &Build<'_>,
     tools: &Tools,
 ) -> Result<PathBuf, String> {
+    let root = build.place.root.join("packages");
     let Some(packages) = packages else {
-        return tools::managed(place.root.join("packages/none"), &[], |_| Ok(()));
+        return tools::managed(root.join("none"), &[], |_, _| Ok(()));
     };
     let name = packages.named_in;
     let mut digest = Digest::default();
     [UV, PYTHON].iter().for_each(|part| digest.add(part.as_bytes()));
     packages.add_to(&mut digest);
-    let folder = place.root.join("packages").join(digest.name());
-    tools::managed(folder, &[ALWAYS], |folder| {
+    tools::managed(root.join(digest.name()), &[ALWAYS], |folder, lock| {
         tracing::info!("{recipe}: installing the packages of {name}");
         // SECURITY: uv runs where nothing of the app is: in an app's folder it would read settings,
         // and run the Python of a `.venv`.
-        let wanted = work.join("wanted");
+        let wanted = build.work.join("wanted");
         stage::write_all(&packages.files, &wanted)?;
-        let mut uv = Command::new(&tools.uv);
-        uv.args(["pip", "install", "--quiet", "--no-progress", "--color", "never", "--no-config"])
+        let uv = Tool::new(&tools.uv)
+            .runs(&tools.python)
+            .fetches()
+            .in_folder(&wanted)
+            .reads(&wanted)
+            .writes(folder)
+            .args(["pip", "install", "--quiet", "--no-progress", "--color", "never"])
             .args(["--python-version", PYTHON, "--only-binary", ":all:", "--link-mode", "copy"])
+            .args(["--no-python-downloads", "--python"])
+            .arg(&tools.python)
             .arg("--target")
             .arg(folder)
-            .args(&packages.arguments)
-            .current_dir(&wanted);
-        let installed = place.run(&mut uv)?;
+            .args(&packages.arguments);
+        let installed = build.run(&uv, Some(lock))?;
         if installed.ok {
             return Ok(());
         }

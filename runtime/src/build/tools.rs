@@ -4,41 +4,61 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use super::command::run;
+use super::digest::Digest;
+use super::lock::Lock;
+use super::place::Build;
+use super::tool::Tool;
 use super::wrong;
 
 /// Beside a managed installation that is complete: what was installed.
 const COMPLETE: &str = "complete";
 
-/// The program of a name on PATH, if it is there.
+/// The program of a name on PATH, if it is there. A folder that PATH names relative to the
+/// working folder may be one of an app.
 pub(super) fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())
+    let folders = env::split_paths(&path).filter(|folder| folder.is_absolute());
+    folders.map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// The program of a name on PATH if `--version` says this version.
-pub(super) fn of_version(name: &str, version: &str) -> Option<PathBuf> {
+pub(super) fn of_version(name: &str, version: &str, build: &Build<'_>) -> Option<PathBuf> {
     let path = on_path(name)?;
-    let ended = run(Command::new(&path).arg("--version")).ok()?;
+    let ended = build.run(&Tool::new(&path).arg("--version"), None).ok()?;
     let is_right = ended.said.split_whitespace().any(|word| word == version);
     (ended.ok && is_right).then_some(path)
 }
 
-/// A folder with a managed installation of pinned tools; `install` fills an
-/// empty one. What was interrupted is begun again.
+/// The name of an installation with these contents: another version of the server makes
+/// another, so that none changes while a build uses it.
+pub(super) fn name(of: &str, contents: &[&str]) -> String {
+    let mut digest = Digest::default();
+    contents.iter().for_each(|part| digest.add(part.as_bytes()));
+    format!("{of}-{}", digest.name())
+}
+
+/// A folder with a managed installation of pinned tools; `install` fills an empty one, and
+/// its tools hold the lock that it is given. An installation that was interrupted is begun
+/// again. The lock is of this installation alone.
 ///
 /// # Errors
 /// `install` fails: nothing of it is left.
 pub(super) fn managed(
     folder: PathBuf,
     pinned: &[&str],
-    install: impl FnOnce(&Path) -> Result<(), String>,
+    install: impl FnOnce(&Path, &Lock) -> Result<(), String>,
 ) -> Result<PathBuf, String> {
     let wanted = pinned.join("\n");
     let complete = folder.with_extension(COMPLETE);
-    if fs::read_to_string(&complete).is_ok_and(|there| there == wanted) {
+    let is_complete = || fs::read_to_string(&complete).is_ok_and(|there| there == wanted);
+    if is_complete() {
+        return Ok(folder);
+    }
+    let path = folder.with_extension("lock");
+    let lock = Lock::take(&path, "another process installs the same");
+    let lock = lock.map_err(|error| wrong(&path, &error))?;
+    if is_complete() {
         return Ok(folder);
     }
     let empty = |folder: &Path| match fs::remove_dir_all(folder) {
@@ -47,7 +67,7 @@ pub(super) fn managed(
     };
     empty(&folder)?;
     fs::create_dir_all(&folder).map_err(|error| wrong(&folder, &error))?;
-    let installed = install(&folder)
+    let installed = install(&folder, &lock)
         .and_then(|()| fs::write(&complete, wanted).map_err(|error| wrong(&complete, &error)));
     match installed {
         Ok(()) => Ok(folder),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 
 use super::Invocation;
 use crate::build::{Engine, Kind, Recipe};
@@ -31,6 +32,10 @@ pub(super) struct Build {
     /// such as templates, is in the component. Repeatable.
     #[arg(long, value_name = "PATH")]
     warm: Vec<String>,
+    /// Build also where this system lacks a part of the sandbox for the tools: Landlock
+    /// or seccomp. The tools may then read and change all files of this user.
+    #[arg(long, env = "MYWEB_ALLOW_UNSANDBOXED_BUILDS", value_parser = BoolishValueParser::new())]
+    allow_unsandboxed_builds: bool,
     /// Keep the tools and what was built in DIR
     /// [default: $XDG_CACHE_HOME/myweb, or ~/.cache/myweb]
     #[arg(long, value_name = "DIR", env = "MYWEB_STATE")]
@@ -39,7 +44,7 @@ pub(super) struct Build {
 
 impl Build {
     pub(super) fn invocation(self) -> Result<Invocation, String> {
-        let recipe = match (self.file, self.wsgi, self.asgi) {
+        let mut recipe = match (self.file, self.wsgi, self.asgi) {
             (Some(file), ..) if Recipe::is_javascript(&file) => {
                 Recipe::javascript(&file, self.engine)
             }
@@ -58,6 +63,7 @@ impl Build {
                 );
             }
         };
+        recipe.unsandboxed = self.allow_unsandboxed_builds;
         let output = self.output.unwrap_or_else(|| {
             let module = Path::new(&recipe.module).with_extension("");
             let last = module.to_string_lossy();

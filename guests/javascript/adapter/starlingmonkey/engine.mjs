@@ -25,6 +25,8 @@ splicer.spliceBindings = (...all) => {
 export async function make(source, job) {
   const { component } = await componentize(source, {
     witPath: job.wit,
+    // The tool that makes the snapshot looks for its settings there.
+    env: { HOME: process.env.HOME },
     worldName: job.world,
     sourceName: "bundle.js",
   });

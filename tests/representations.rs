@@ -131,22 +131,6 @@ fn e16_several_ranges_are_parts_and_too_many_are_the_whole() {
 }
 
 #[test]
-fn lists_in_headers_are_read_up_to_a_bound() {
-    let folder = folder(&[("a.txt", &letters(2_000))]);
-    let server = Server::start_in(folder.path(), &["--static", "."]);
-    let mut client = server.connect();
-    let tag = client.get("/a.txt").header("etag").expect("a tag").to_owned();
-    for (count, known, coded) in [(10, 304, Some("br")), (10_000, 200, None)] {
-        let list = "\"x\",".repeat(count);
-        let headers = format!("If-None-Match: {list}{tag}\r\n");
-        assert_eq!(client.request("GET", "/a.txt", &headers, b"").status, known, "{count}");
-        let headers = format!("Accept-Encoding: {}br\r\n", "a,".repeat(count));
-        let answer = client.request("GET", "/a.txt", &headers, b"");
-        assert_eq!(answer.header("content-encoding"), coded, "{count}");
-    }
-}
-
-#[test]
 fn e17_conditions_decide_what_is_sent() {
     let folder = folder(&[("a.txt", &letters(100))]);
     let server = Server::start_in(folder.path(), &["--static", "."]);

@@ -179,3 +179,20 @@ fn a_file_that_the_system_does_not_give_is_not_taken_for_missing() {
     assert_eq!(client.get("/a.txt").status, 503);
     server.wait_for_log("a.txt\" cannot be read");
 }
+
+#[test]
+fn lists_in_headers_are_read_up_to_a_bound() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("a.txt"), "abcdefghij".repeat(200)).expect("a file");
+    let server = Server::start_in(folder.path(), &["--static", "."]);
+    let mut client = server.connect();
+    let tag = client.get("/a.txt").header("etag").expect("a tag").to_owned();
+    for (count, known, coded) in [(10, 304, Some("br")), (10_000, 200, None)] {
+        let list = "\"x\",".repeat(count);
+        let headers = format!("If-None-Match: {list}{tag}\r\n");
+        assert_eq!(client.request("GET", "/a.txt", &headers, b"").status, known, "{count}");
+        let headers = format!("Accept-Encoding: {}br\r\n", "a,".repeat(count));
+        let answer = client.request("GET", "/a.txt", &headers, b"");
+        assert_eq!(answer.header("content-encoding"), coded, "{count}");
+    }
+}

@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn formatting_stops_at_the_bound() {
-        /// Writes for ever, as long as its writer takes what it writes.
+        /// Writes for ever, as long as its writer takes the text.
         struct Endless(Cell<usize>);
         impl Display for Endless {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -180,8 +180,8 @@ pub(crate) fn working_before(parent: Option<&StdUnixDatagram>) -> Result<Option<
     Ok(Some(working))
 }
 
-/// Tells who started this process that it serves: the process before it, which tells
-/// systemd, or systemd itself (`Type=notify`).
+/// Tells the process before this one that this one serves, or systemd (`Type=notify`) if
+/// there was no process before.
 pub(crate) fn say_serving(parent: Option<&StdUnixDatagram>) {
     if let Some(Err(error)) = parent.map(|parent| parent.send(SERVING)) {
         tracing::debug!("nobody hears that this process serves: {error}");

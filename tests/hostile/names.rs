@@ -1,11 +1,11 @@
 //! Row F1: names of functions that a component chooses. Each bomb is made here; a guest
-//! that traps below functions of such names costs what any trap costs.
+//! that traps below functions of such names costs no more than any other.
 
 use super::component::{Core, length, write};
 use super::{Bad, Victim, server};
 use crate::support::{Server, test_guest, wait_for};
 
-/// What a line of the log has at most, in bytes: 12 names of 200 bytes, each of which
+/// The longest line of the log, in bytes: 12 names of 200 bytes, each of which
 /// an escape makes six times as long.
 const LONGEST_LINE: usize = 16 << 10;
 
@@ -121,7 +121,7 @@ fn renamed_all(mut names: &[u8], name: &[u8]) -> Vec<u8> {
     all
 }
 
-/// A number as WebAssembly writes it (LEB128), and what follows.
+/// A number as WebAssembly writes it (LEB128), and the rest.
 fn number(bytes: &[u8]) -> (usize, &[u8]) {
     let end = bytes.iter().position(|byte| byte & 0x80 == 0).expect("an end") + 1;
     let (number, rest) = bytes.split_at(end);

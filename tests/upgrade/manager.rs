@@ -14,7 +14,7 @@ pub struct Manager {
     pub path: PathBuf,
     /// The process that is believed.
     pub main: u32,
-    /// What others said.
+    /// Messages of other processes.
     pub refused: Vec<String>,
     socket: UnixDatagram,
 }

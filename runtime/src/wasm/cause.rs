@@ -10,12 +10,11 @@ use crate::capability::log::{EXCERPT, escape, excerpt};
 /// Frames of a guest's stack that the log shows, innermost first. Wasmtime copies the
 /// name of each when a guest traps; `names.rs` bounds how long a name is.
 pub(super) const FRAMES: usize = 12;
-/// What the log shows of the text of an error, in bytes.
+/// The longest text of an error that the log shows, in bytes.
 const TEXT: usize = 1 << 10;
 
-/// What wasmtime says of a guest that hands over more than it may. The error has no
-/// public type; the guest does not choose its text. `tests/guests.rs` fails when the
-/// text changes.
+/// Wasmtime's words for a guest that hands over too much. The error has no public type;
+/// the guest does not choose its text. `tests/guests.rs` fails when the text changes.
 const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// Whether a guest handed over more in one call than it may.
@@ -56,7 +55,7 @@ pub(super) fn debug(value: &impl std::fmt::Debug) -> String {
     cut(format_args!("{value:?}"), EXCERPT)
 }
 
-/// What a compiling process says, of which only the beginning matters.
+/// The beginning of the error that a compiling process wrote.
 pub(super) fn of_compiler(said: &[u8]) -> String {
     String::from_utf8_lossy(said.get(..TEXT).unwrap_or(said)).into_owned()
 }

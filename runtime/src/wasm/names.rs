@@ -10,10 +10,10 @@ use wasmparser::{KnownCustom, Name, NameSectionReader, Parser, Payload};
 /// no names: its frames are shown by their numbers.
 const LONGEST: usize = 16 << 10;
 
-/// What this file does is part of what compiled code depends on.
+/// Compiled code depends on this file: the version is part of its digest.
 pub(super) const VERSION: &str = "names of at most 16 KiB";
 
-/// What a section of names is called, and what it is called when nobody is to read it.
+/// The name of a section of names, and the name that hides the section from the compiler.
 const READ: &[u8] = b"name";
 const UNREAD: &[u8] = b"n/a.";
 

@@ -265,6 +265,8 @@ fn packages(
         let uv = Tool::new(&tools.uv)
             .runs(&tools.python)
             .fetches()
+            // Paths in requirements begin there.
+            .in_folder(&app)
             .reads(&app)
             .writes(folder)
             .args(["pip", "install", "--quiet", "--no-progress", "--color", "never"])

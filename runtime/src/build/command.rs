@@ -119,7 +119,7 @@ fn supervise(
         }
         counted = Instant::now();
         let used = group.usage();
-        if used.cpu > cpu {
+        if used.cpu != cpu {
             (cpu, worked) = (used.cpu, counted);
         }
         if bounds.idle.is_some_and(|idle| worked.elapsed() > idle) {

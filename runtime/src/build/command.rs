@@ -64,7 +64,10 @@ pub(super) fn run(
     written: &[PathBuf],
 ) -> Result<Ended, String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let (mut child, group) = group::spawn(command).map_err(|why| format!("{name}: {why}"))?;
+    let child = command.spawn();
+    let mut child =
+        child.map_err(|error| format!("{name}: no process could be started: {error}"))?;
+    let group = Group::of(&child);
     let mut outputs = [
         Output::new(child.stdout.take().map(Into::into), OUTPUT_KEPT),
         Output::new(child.stderr.take().map(Into::into), OUTPUT_KEPT),
@@ -116,7 +119,7 @@ fn supervise(
         }
         counted = Instant::now();
         let used = group.usage();
-        if used.cpu > cpu {
+        if used.cpu != cpu {
             (cpu, worked) = (used.cpu, counted);
         }
         if bounds.idle.is_some_and(|idle| worked.elapsed() > idle) {
@@ -206,9 +209,15 @@ mod tests {
     fn what_a_tool_leaves_behind_ends_with_the_tool() {
         let ended = shell("sleep 1000 & echo $!", &BOUNDS).expect("it runs");
         let child: i32 = ended.said.trim().parse().expect("a number");
-        // The pipe is closed, so the kernel has ended the child; a dead one is a zombie.
-        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+        let is_gone = || {
+            let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+            stat.is_empty() || stat.contains(") Z ")
+        };
+        let latest = Instant::now() + Duration::from_secs(60);
+        while !is_gone() {
+            assert!(Instant::now() < latest, "process {child} goes on");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
     }
 
     #[test]

@@ -3,62 +3,41 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::process::{Child, Command};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::process::Child;
 use std::time::Duration;
 
 use rustix::param::{clock_ticks_per_second, page_size};
-use rustix::process::{Pid, Signal, getuid, kill_process_group};
+use rustix::process::{Pid, Signal, getpid, getuid, kill_process_group};
 
 use super::Bounds;
 use crate::units::Bytes;
 
-/// The groups of this process that run now.
-static RUNNING: Mutex<Running> = Mutex::new(Running { groups: Vec::new(), stopped: false });
-
-struct Running {
-    groups: Vec<Pid>,
-    /// No tool is started any more.
-    stopped: bool,
-}
-
-fn running() -> MutexGuard<'static, Running> {
-    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Ends all tools of builds, with all their processes, and starts none any more: the
-/// process is about to end.
+/// Ends all tools of builds that this process runs, with all their processes. Each is the
+/// first process of a group; no other process that the server starts is.
 pub fn stop_builds() {
-    let mut running = running();
-    running.stopped = true;
-    for group in &running.groups {
-        let _ = kill_process_group(*group, Signal::KILL);
+    let own = getpid().as_raw_nonzero().get();
+    for tool in processes().filter(|process| process.parent == own && process.group == process.id) {
+        if let Some(group) = Pid::from_raw(tool.group) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
     }
 }
 
-/// A group of processes that run. It is killed when the value is dropped.
+/// The processes of a tool.
 pub(super) struct Group {
     leader: Pid,
 }
 
-/// Starts a tool as the first process of a group of its own.
-pub(super) fn spawn(command: &mut Command) -> Result<(Child, Group), String> {
-    let mut running = running();
-    if running.stopped {
-        return Err("the server stops".to_owned());
-    }
-    let child = command.spawn().map_err(|error| format!("no process could be started: {error}"))?;
-    let leader = Pid::from_child(&child);
-    running.groups.push(leader);
-    Ok((child, Group { leader }))
-}
-
 impl Group {
+    /// The group of which this child is the first process.
+    pub(super) fn of(child: &Child) -> Group {
+        Group { leader: Pid::from_child(child) }
+    }
+
     /// Ends all processes of the group.
     pub(super) fn kill(&self) {
         // There may be none left.
         let _ = kill_process_group(self.leader, Signal::KILL);
-        running().groups.retain(|group| *group != self.leader);
     }
 
     /// The sum over all processes of the group.
@@ -71,12 +50,6 @@ impl Group {
             sum.memory += process.memory;
         }
         sum
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        running().groups.retain(|group| *group != self.leader);
     }
 }
 
@@ -115,6 +88,8 @@ pub(super) fn too_much_cpu(most: Duration) -> String {
 
 /// A process, by `/proc/PID/stat`.
 struct Process {
+    id: i32,
+    parent: i32,
     group: i32,
     cpu: Duration,
     memory: u64,
@@ -131,6 +106,7 @@ fn processes() -> impl Iterator<Item = Process> {
 
 fn process(stat: &str) -> Option<Process> {
     // The name of the program may have spaces and brackets itself.
+    let (id, _) = stat.split_once(' ')?;
     let (_, fields) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
     // By their numbers in proc(5), the first after the name being 3.
@@ -139,6 +115,8 @@ fn process(stat: &str) -> Option<Process> {
     let pages = u64::try_from(field(24)?).unwrap_or(0);
     let cpu = u64::try_from(ticks).unwrap_or(0) * 1000 / clock_ticks_per_second().max(1);
     Some(Process {
+        id: id.parse().ok()?,
+        parent: i32::try_from(field(4)?).ok()?,
         group: i32::try_from(field(5)?).ok()?,
         cpu: Duration::from_millis(cpu),
         memory: pages * page_size() as u64,
@@ -164,7 +142,8 @@ mod tests {
         let stat = "12 (a) b (c) R 1 77 77 0 -1 4194304 9 0 0 0 100 50 25 25 20 0 5 0 9 4096 3 0";
         let process = process(stat).expect("a process");
         let ticks = 200 * 1000 / clock_ticks_per_second();
-        assert_eq!((process.group, process.tasks), (77, 5));
+        assert_eq!((process.id, process.parent, process.group), (12, 1, 77));
+        assert_eq!(process.tasks, 5);
         assert_eq!(process.cpu, Duration::from_millis(ticks));
         assert_eq!(process.memory, 3 * page_size() as u64);
         assert!(super::process("12 (a").is_none());

@@ -96,8 +96,14 @@ fn stall(server: &Server, folder: &Path, times: usize) {
 }
 
 /// Runs an attack in a server of its own, and asserts that its tenant's logs are
-/// within the rate, that the rest is counted, and that another tenant lost no line.
-fn assert_bounded(name: &str, guest: &str, more: &str, attack: impl Fn(&Server, &Path)) {
+/// within the rate, that the rest is counted if each request `fails`, and that another tenant lost no line.
+fn assert_bounded(
+    name: &str,
+    guest: &str,
+    more: &str,
+    fails: bool,
+    attack: impl Fn(&Server, &Path),
+) {
     let folder = folder(&site(guest, more));
     let mut server = Server::start_in(folder.path(), &[]);
     let began = Instant::now();
@@ -119,7 +125,7 @@ fn assert_bounded(name: &str, guest: &str, more: &str, attack: impl Fn(&Server, 
     let own = text(folder.path(), "loud.log");
     assert!(of_server <= most, "{name}: {of_server} bytes in {seconds} s");
     assert!(own.len() <= most, "{name}: {} bytes in {seconds} s", own.len());
-    assert!(own.lines().count() > 2, "{name}: {own}");
+    assert!(!fails || own.lines().count() > 2, "{name}: {own}");
     for turn in 0..4 {
         let seen = format!("guest: seen-{turn}");
         assert!(lines.iter().any(|line| line.ends_with(&seen)), "{name}: {seen}");
@@ -128,7 +134,7 @@ fn assert_bounded(name: &str, guest: &str, more: &str, attack: impl Fn(&Server, 
     let dropped =
         totals.strip_suffix(" bytes of log dropped").and_then(|line| line.rsplit(' ').next());
     let dropped: usize = dropped.and_then(|number| number.parse().ok()).expect("a number");
-    assert!(dropped > 2_000, "{name}: {totals}");
+    assert!(!fails || dropped > 10_000, "{name}: {totals}");
 }
 
 #[test]
@@ -149,7 +155,7 @@ fn f4_answers_that_break_off_are_logged_within_the_rate() {
             let name = format!("{guest} {target}");
             // The wall limit ends those that do not end themselves.
             let more = if target == "/unfinished" { "limits = { wall = \"50ms\" }" } else { "" };
-            assert_bounded(&name, guest, more, |server, _| ask(server, target, TIMES / 4));
+            assert_bounded(&name, guest, more, true, |server, _| ask(server, target, TIMES / 4));
         }
     }
 }
@@ -158,7 +164,7 @@ fn f4_answers_that_break_off_are_logged_within_the_rate() {
 fn f4_answers_of_shared_instances_that_break_off_are_logged_within_the_rate() {
     let more = "reuse = 1000\nreuse-concurrency = 8";
     for target in ["/trap-after-head", "/dropped?ms=1", "/length?declared=9&sent=5&ms=1"] {
-        assert_bounded(target, GUESTS[1], more, |server, _| ask(server, target, TIMES / 4));
+        assert_bounded(target, GUESTS[1], more, true, |server, _| ask(server, target, TIMES / 4));
     }
 }
 
@@ -166,9 +172,9 @@ fn f4_answers_of_shared_instances_that_break_off_are_logged_within_the_rate() {
 fn f4_clients_that_leave_are_logged_within_the_rate() {
     for guest in GUESTS {
         let name = |how: &str| format!("{guest} {how}");
-        assert_bounded(&name("leaves"), guest, "", |server, _| leave(server, TIMES / 4));
-        assert_bounded(&name("resets"), guest, "", |server, _| reset(server, TIMES / 4));
-        assert_bounded(&name("stalls"), guest, "", |server, folder| {
+        assert_bounded(&name("leaves"), guest, "", false, |server, _| leave(server, TIMES / 4));
+        assert_bounded(&name("resets"), guest, "", false, |server, _| reset(server, TIMES / 4));
+        assert_bounded(&name("stalls"), guest, "", false, |server, folder| {
             stall(server, folder, TIMES / 10);
         });
     }
@@ -269,7 +275,7 @@ fn f5_dropped_lines_of_the_access_log_are_reported_with_their_number() {
 fn f5_lines_for_developers_have_a_rate() {
     let toml = "[[tenant]]\nname = \"a\"\nhosts = [\"a.example\"]\n\
                 limits = { log-rate = \"1KiB/s\" }\n\
-                [[tenant.route]]\npath = \"/\"\nstatic = \"html\"\n";
+                [[tenant.route]]\npath = \"/*\"\nstatic = \"html\"\n";
     let folder = folder(&format!("[limits]\nlog-rate = \"1KiB/s\"\n{toml}"));
     let mut command = Command::new(crate::support::BINARY);
     command.current_dir(folder.path()).env("MYWEB_LOG", "debug");

@@ -76,7 +76,7 @@ pub(super) struct Times {
 }
 
 /// Connections to other servers: of all tenants, and of one.
-const CONNECTIONS: usize = 1_024;
+const CONNECTIONS: usize = 2_048;
 const OF_TENANT: usize = 256;
 /// Heads of status 1xx before an answer's own.
 const INFORMATIONAL: usize = 16;

@@ -1,7 +1,7 @@
-//! Places that all tenants share, fairly: a tenant may hold no more than as many
-//! as are free. So the tenants that want most have equal parts, and one part is
-//! always left for those that hold none. When places are short, the next free one
-//! goes to the waiting tenant that holds least.
+//! Places that all tenants share, fairly. A quarter is reserved for tenants that hold
+//! none. Of the rest, a tenant may hold a quarter of what is free, so that the
+//! tenants that want most have equal parts and one part is always left. When places are
+//! short, the next free one goes to the waiting tenant that holds least.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,13 @@ pub(super) struct Places {
     state: Mutex<State>,
     /// The most that one tenant holds.
     of_tenant: usize,
+    /// The last free places, for tenants that hold none.
+    reserved: usize,
 }
+
+/// The reserved part of all places is one in so many, and so is the part of the free
+/// places that a tenant may hold.
+const PART: usize = 4;
 
 struct State {
     free: usize,
@@ -57,7 +63,7 @@ impl Places {
     pub(super) fn new(all: usize, of_tenant: usize) -> Arc<Places> {
         let (tenants, order) = (HashMap::new(), BTreeSet::new());
         let state = State { free: all, tenants, order, next: 0 };
-        Arc::new(Places { state: Mutex::new(state), of_tenant })
+        Arc::new(Places { state: Mutex::new(state), of_tenant, reserved: all / PART })
     }
 
     /// A place, if the tenant may have one now and none of its own waits for one.
@@ -128,7 +134,11 @@ impl Places {
     }
 
     fn may_take(&self, state: &State, held: usize) -> bool {
-        held < state.free.min(self.of_tenant)
+        let shared = state.free.saturating_sub(self.reserved);
+        match held {
+            0 => state.free > 0,
+            _ => held < self.of_tenant && held * PART < shared,
+        }
     }
 
     fn give_back(&self, tenant: &Arc<str>) {
@@ -214,8 +224,8 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_left_for_tenants_that_hold_none() {
-        for (greedy, all) in [(1, 100), (4, 1_024), (8, 1_024), (64, 256), (200, 256)] {
+    fn tenants_that_take_together_have_equal_parts_and_leave_one() {
+        for (greedy, all) in [(1, 100), (4, 2_048), (8, 2_048), (64, 256)] {
             let places = Places::new(all, 256);
             let mut held: Vec<Vec<Place>> = (0..greedy).map(|_| Vec::new()).collect();
             // They take in turn until nobody gets more.
@@ -228,17 +238,30 @@ mod tests {
                     break;
                 }
             }
-            let most = held.iter().map(Vec::len).max().unwrap();
-            assert!(most <= all / greedy, "{most} of {all} beside {greedy}");
-            let victim = take_all(&places, greedy);
-            assert!(!victim.is_empty(), "{greedy} of {all}");
+            let (least, most) = (held.iter().map(Vec::len).min(), held.iter().map(Vec::len).max());
+            assert!(most <= least.map(|least| least + 1), "{least:?} to {most:?} beside {greedy}");
+            assert!(!take_all(&places, greedy).is_empty(), "{greedy} of {all}");
         }
     }
 
     #[test]
+    fn tenants_that_take_one_after_the_other_leave_what_is_reserved() {
+        let places = Places::new(2_048, 256);
+        let mut held = Vec::new();
+        for tenant in 0..16 {
+            held.push(take_all(&places, tenant));
+            let victim = take_all(&places, 10_000);
+            assert!(victim.len() > 4, "{} beside {tenant}", victim.len());
+        }
+        held.extend((16..500).map(|tenant| take_all(&places, tenant)));
+        assert!(held.iter().all(|held| !held.is_empty()));
+        assert!(!take_all(&places, 10_000).is_empty());
+    }
+
+    #[test]
     fn one_tenant_has_its_own_bound() {
-        let places = Places::new(1_024, 8);
-        assert_eq!(take_all(&places, 0).len(), 8);
+        assert_eq!(take_all(&Places::new(2_048, 256), 0).len(), 256);
+        assert_eq!(take_all(&Places::new(256, 8), 0).len(), 8);
     }
 
     #[test]

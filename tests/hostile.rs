@@ -11,7 +11,7 @@ mod host_calls;
 mod isolation;
 mod many;
 mod streams;
-mod work;
+pub mod work;
 
 use std::fs;
 use std::process::Command;

@@ -12,7 +12,7 @@ mod isolation;
 mod many;
 mod names;
 mod streams;
-mod work;
+pub mod work;
 
 use std::fs;
 use std::process::Command;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use redb::backends::FileBackend;
 use redb::{Builder, ConcurrencyMode, Database, Error, ReadTransaction, ReadableDatabase};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::changes::{self, Seed};
@@ -40,6 +41,9 @@ pub(super) struct Redb {
     started: AtomicBool,
     /// Of look-ups, fair between tenants by the CPU time that they take.
     turns: Arc<Turns>,
+    /// Of the threads that look up. Those of the background may stand still for long, and
+    /// would keep their turns.
+    runtime: Option<Handle>,
 }
 
 /// What the thread that writes shares with who reads.
@@ -65,7 +69,8 @@ impl Redb {
             told: Told::new(log),
         };
         let turns = Arc::new(Turns::of_short(READERS));
-        Redb { shared: Arc::new(shared), started: AtomicBool::new(false), turns }
+        let (started, runtime) = (AtomicBool::new(false), Handle::try_current().ok());
+        Redb { shared: Arc::new(shared), started, turns, runtime }
     }
 
     /// Starts its thread, which opens the database, unless it runs.
@@ -111,11 +116,12 @@ impl Redb {
         };
         let mut under_way = UnderWay { transaction: None, look, open };
         let mut ticket = self.turns.ticket(payer.key());
+        let runtime = self.runtime.clone().unwrap_or_else(Handle::current);
         loop {
             // SECURITY: the turn lasts as long as the slice, also if the guest is gone.
             let mut lease = ticket.lease().await;
             let (shared, payer) = (self.shared.clone(), payer.clone());
-            let slice = tokio::task::spawn_blocking(move || {
+            let slice = runtime.spawn_blocking(move || {
                 let before = thread_time();
                 let others_wait = || lease.has_others();
                 let looked = catch_unwind(AssertUnwindSafe(|| under_way.go_on(others_wait)));

@@ -9,6 +9,7 @@ mod javascript;
 mod lock;
 mod marks;
 mod python;
+mod reads;
 mod stage;
 mod tools;
 
@@ -27,6 +28,7 @@ use digest::Digest;
 pub use engine::Engine;
 use lock::Lock;
 pub(crate) use marks::is_of_scripts;
+pub(crate) use reads::{ImportRead, reads_in};
 
 /// What to build a component from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,15 +137,19 @@ impl Recipe {
             return Ok(built);
         }
         let work = place.work()?;
+        let mut reads = serde_json::Value::Null;
         let (made, others) = match self.kind {
             Kind::Wsgi | Kind::Asgi => {
-                (python::build(self, &files, &place, &work.path)?, Vec::new())
+                let (made, read) = python::build(self, &files, &place, &work.path)?;
+                reads = read;
+                (made, Vec::new())
             }
             Kind::JavaScript(engine) => {
                 javascript::build(self, engine, &files, &place, &work.path)?
             }
         };
         let bytes = fs::read(&made).map_err(|error| wrong(&made, &error))?;
+        let bytes = reads::with_reads(bytes, &reads);
         inputs::keep(&built, &self.folder, &others)?;
         write_whole(&built, &marks::marked(bytes, self.kind))?;
         Ok(built)

@@ -9,7 +9,9 @@ use anyhow::Context;
 use myweb_run::build::{build, stop_children};
 use myweb_run::cli::Invocation;
 use myweb_run::config::json_schema;
-use myweb_run::{Compilation, Control, Handover, Logs, MyWeb, REFUSED, Source, Stop, this_program};
+use myweb_run::{
+    Checked, Compilation, Control, Handover, Logs, MyWeb, REFUSED, Source, Stop, this_program,
+};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -110,14 +112,15 @@ fn serve(source: Source) -> anyhow::Result<()> {
 }
 
 fn check(source: Source) -> anyhow::Result<()> {
-    let routes = MyWeb::check(source, compiler())?;
+    let Checked { routes, warnings } = MyWeb::check(source, compiler())?;
+    warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let count: usize = routes.iter().map(|(_, routes)| routes.len()).sum();
     print(&format!("valid: {} tenants, {count} routes\n", routes.len()));
     Ok(())
 }
 
 fn routes(source: Source) -> anyhow::Result<()> {
-    print(&table(&MyWeb::check(source, compiler())?));
+    print(&table(&MyWeb::check(source, compiler())?.routes));
     Ok(())
 }
 

@@ -29,6 +29,7 @@ mod source;
 mod texts;
 mod used;
 mod usual;
+mod variables;
 mod whose;
 mod world;
 mod wsgi;
@@ -59,6 +60,7 @@ pub(crate) use settings::ADDRESSES_OF_INSTANCE;
 use settings::{pool, settings};
 use source::Identity;
 pub(crate) use source::{Source, Stamp};
+pub(crate) use variables::Variables;
 
 /// What a component needs of its engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

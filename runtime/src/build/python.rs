@@ -36,13 +36,14 @@ macro_rules! adapter {
     };
 }
 
-static ADAPTER: [(&str, &str); 18] = adapter![
+static ADAPTER: [(&str, &str); 19] = adapter![
     "myweb_entry.py",
     "_ssl.py",
     "myweb_adapter/__init__.py",
     "myweb_adapter/answer.py",
     "myweb_adapter/asgi.py",
     "myweb_adapter/boot.py",
+    "myweb_adapter/environ.py",
     "myweb_adapter/files.py",
     "myweb_adapter/fresh.py",
     "myweb_adapter/hashes.py",
@@ -66,13 +67,14 @@ pub(super) const WIT: [(&str, &str); 5] = [
     ("deps/io.wit", include_str!("../../../guests/python/wit/deps/io.wit")),
 ];
 
-/// Builds in an empty folder; the component's file.
+/// Builds in an empty folder; the component's file, and which variables the app read at
+/// its import.
 pub(super) fn build(
     recipe: &Recipe,
     files: &[Source],
     place: &Place,
     work: &Path,
-) -> Result<PathBuf, String> {
+) -> Result<(PathBuf, Value), String> {
     let tools = Tools::find(place)?;
     let packages = packages(recipe, files, place, &tools)?;
     tracing::info!("building {recipe}");
@@ -109,7 +111,7 @@ pub(super) fn build(
     for warning in report["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         tracing::warn!("{recipe}: {warning}");
     }
-    Ok(built)
+    Ok((built, report["reads"].clone()))
 }
 
 /// What the adapter is told: a module of Python. The recipe's words are checked,

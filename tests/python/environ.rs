@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::json;
+use crate::broken::said_at_start;
 use crate::hostile::{ask, good_tenant};
 use crate::support::scripts::{build, component};
 use crate::support::{Answer, Server, blocks, run};
@@ -45,8 +46,7 @@ fn is_refused(folder: &Path, said: &str) {
     assert!(output.contains(said) && output.contains("docs/values.md"), "{said}: {output}");
     assert!(!output.contains("granted-key"), "{output}");
     let server = Server::start_in(folder, &[]);
-    let warnings = server.warnings.join("\n");
-    assert!(warnings.contains(said), "{said}: {warnings}");
+    said_at_start(&server, said);
     assert_eq!(get(&server, "/").status, 500);
     let line = server.wait_for_log(said);
     assert!(line.contains("tenant a ") && !line.contains("granted-key"), "{line}");
@@ -223,7 +223,8 @@ fn a_read_of_all_is_one_of_each_and_one_by_a_package_is_a_warning() {
     let warning = |text: &str| text.contains("the package file click/") && text.contains("LANG");
     assert!(output.contains("warning: ") && warning(&output), "{output}");
     let server = Server::start_in(folder.path(), &[]);
-    assert!(server.warnings.iter().any(|line| warning(line)), "{:?}", server.warnings);
+    let line = said_at_start(&server, "the package file click/");
+    assert!(line.contains(" WARN ") && warning(&line), "{line}");
     assert_eq!(get(&server, "/").status, 200);
     configure(folder.path(), "env = { XDG_CONFIG_HOME = \"granted-key\" }");
     is_refused(folder.path(), "app.py:4 reads XDG_CONFIG_HOME at import");

@@ -9,7 +9,7 @@ use super::json;
 use crate::broken::said_at_start;
 use crate::hostile::{ask, good_tenant};
 use crate::support::scripts::{build, component};
-use crate::support::{Answer, Server, blocks, run};
+use crate::support::{Answer, BUILD_PATIENCE, Server, blocks, run_for};
 
 /// Builds the app of these files as `app.wasm` in the folder; what the build said.
 /// `None` where the tools cannot be installed.
@@ -35,13 +35,18 @@ fn configure(folder: &Path, grants: &str) {
     fs::write(folder.join("myweb.toml"), toml).expect("a file");
 }
 
+/// Runs `check`, which compiles an interpreter.
+fn check(folder: &Path) -> (Option<i32>, String) {
+    run_for(folder, &["check"], BUILD_PATIENCE)
+}
+
 fn get(server: &Server, target: &str) -> Answer {
     ask(&mut server.connect(), "a.example", target)
 }
 
 /// That `check` names the read, and the app alone responds 500 with the reason in the log.
 fn is_refused(folder: &Path, said: &str) {
-    let (code, output) = run(folder, &["check"]);
+    let (code, output) = check(folder);
     assert_eq!(code, Some(1), "{output}");
     assert!(output.contains(said) && output.contains("docs/values.md"), "{said}: {output}");
     assert!(!output.contains("granted-key"), "{output}");
@@ -111,14 +116,14 @@ fn a_secret_that_flask_reads_at_import_is_refused_until_the_grant_says_that_it_i
     let meant = format!("{GRANTED}\nenv-at-import = [\"SECRET_KEY\"]");
     for grants in ["env = { OTHER = \"x\" }", &meant] {
         configure(folder.path(), grants);
-        assert_eq!(run(folder.path(), &["check"]).0, Some(0), "{grants}");
+        assert_eq!(check(folder.path()).0, Some(0), "{grants}");
         let server = Server::start_in(folder.path(), &[]);
         let first = get(&server, "/");
         let cookie = first.header("set-cookie").and_then(|line| line.split([';', '=']).nth(1));
         assert!(is_signed_with("flask", cookie.expect("a cookie"), "dev"), "{grants}");
     }
     configure(folder.path(), &format!("{GRANTED}\nenv-at-import = [\"SECRET\"]"));
-    let (code, output) = run(folder.path(), &["check"]);
+    let (code, output) = check(folder.path());
     assert_eq!(code, Some(1), "{output}");
     assert!(output.contains("env-at-import[0] = \"SECRET\": env grants no variable"), "{output}");
 }
@@ -131,7 +136,7 @@ fn the_recipe_for_flask_signs_with_the_granted_key() {
     let Some((code, said)) = built(folder.path(), &files, "app:app") else { return };
     assert_eq!(code, Some(0), "{said}");
     configure(folder.path(), GRANTED);
-    let (code, output) = run(folder.path(), &["check"]);
+    let (code, output) = check(folder.path());
     assert_eq!((code, output.as_str()), (Some(0), "valid: 2 tenants, 2 routes\n"));
     let server = Server::start_in(folder.path(), &[]);
     signs_with_the_granted_key(&server, "flask");
@@ -158,7 +163,7 @@ fn the_recipe_for_django_signs_with_the_granted_key() {
     let Some((code, said)) = built(folder.path(), &files, "wsgi:application") else { return };
     assert_eq!(code, Some(0), "{said}");
     configure(folder.path(), GRANTED);
-    assert_eq!(run(folder.path(), &["check"]).0, Some(0));
+    assert_eq!(check(folder.path()).0, Some(0));
     let server = Server::start_in(folder.path(), &[]);
     signs_with_the_granted_key(&server, "django");
 }
@@ -192,14 +197,14 @@ fn every_way_to_read_a_variable_at_import_is_told() {
     assert_eq!(code, Some(0), "{said}");
     for (place, (_, name)) in ways.iter().enumerate() {
         configure(folder.path(), &format!("env = {{ {name} = \"granted-key\" }}"));
-        let (code, output) = run(folder.path(), &["check"]);
+        let (code, output) = check(folder.path());
         let said = format!("app.py:{} reads {name} at import", place + 4);
         assert!(code == Some(1) && output.contains(&said), "{said}: {output}");
     }
     configure(folder.path(), "env = { H = \"granted-key\" }");
     is_refused(folder.path(), "conf.py:3 reads H at import");
     configure(folder.path(), "env = { I = \"granted-key\" }");
-    assert_eq!(run(folder.path(), &["check"]).0, Some(0));
+    assert_eq!(check(folder.path()).0, Some(0));
 }
 
 #[test]
@@ -211,14 +216,14 @@ fn a_read_of_all_is_one_of_each_and_one_by_a_package_is_a_warning() {
     configure(folder.path(), "env = { KEY = \"granted-key\" }");
     is_refused(folder.path(), "app.py:3 reads all variables at import");
     configure(folder.path(), "config = { KEY = \"granted-key\" }");
-    assert_eq!(run(folder.path(), &["check"]).0, Some(0));
+    assert_eq!(check(folder.path()).0, Some(0));
     // click asks for the language when it is imported, and for a folder when it is told to.
     let text = showing("import click\nFOLDER = click.get_app_dir('a')");
     let files = [("app.py", text.as_str()), ("requirements.txt", FLASK)];
     let Some((code, said)) = built(folder.path(), &files, "app:app") else { return };
     assert_eq!(code, Some(0), "{said}");
     configure(folder.path(), "env = { LANG = \"granted-key\" }");
-    let (code, output) = run(folder.path(), &["check"]);
+    let (code, output) = check(folder.path());
     assert_eq!(code, Some(0), "{output}");
     let warning = |text: &str| text.contains("the package file click/") && text.contains("LANG");
     assert!(output.contains("warning: ") && warning(&output), "{output}");
@@ -278,7 +283,7 @@ fn a_forged_list_of_reads_harms_its_own_app_alone() {
     let sound = fs::read(&path).expect("a component");
     configure(folder.path(), GRANTED);
     fs::write(&path, forged(&sound, b"\"by\":\"own\"", b"\"by\":\"me!\"")).expect("a file");
-    let (code, output) = run(folder.path(), &["check"]);
+    let (code, output) = check(folder.path());
     assert!(code == Some(1) && output.contains("is damaged; build it again"), "{output}");
     // A name with a line's end in it is shown as something else.
     fs::write(&path, forged(&sound, b"\"file\":\"app.py\"", b"\"file\":\"a\\n.py\""))

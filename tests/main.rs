@@ -7,6 +7,7 @@
 mod support;
 
 mod apps;
+mod broken;
 mod clients;
 mod config;
 mod deploy;

@@ -1,5 +1,6 @@
 //! Unmodified Python apps, built as components. `tests/scripts` has them.
 
+mod environ;
 mod failures;
 mod frameworks;
 mod guests;

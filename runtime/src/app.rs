@@ -23,7 +23,7 @@ use crate::limits::Limits;
 use crate::machine;
 use crate::observe::{Logs, ServerLog};
 use crate::server::{self, Stop, listen::Listeners};
-use crate::site::{self, Common, Eager, Mode, Site};
+use crate::site::{self, Common, Eager, Loaded, Mode, Site};
 use crate::state::{self, State};
 use crate::tenant::Budget;
 use crate::tls::{self, CurrentCertificates};
@@ -38,6 +38,16 @@ use started::Started;
 pub struct MyWeb {
     shared: Arc<Shared>,
     listen: Vec<Address>,
+    warnings: Vec<String>,
+}
+
+/// A site that would be served.
+#[derive(Debug)]
+pub struct Checked {
+    /// What there would be to ask for.
+    pub routes: Routes,
+    /// What may not do what is meant, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// Tenants with their hosts, and their routes: methods, path, and what answers.
@@ -103,16 +113,16 @@ impl MyWeb {
     }
 
     /// Does the same for its errors alone, with all components loaded, also if they
-    /// are many: nothing is written but what is compiled. The routes that there
-    /// would be.
+    /// are many: nothing is written but what is compiled.
     ///
     /// # Errors
     /// As [`MyWeb::build`].
     pub fn check(
         source: impl Into<Source>,
         compiler: Option<PathBuf>,
-    ) -> Result<Routes, StartError> {
-        Ok(MyWeb::load(source.into(), Logs::dry(), compiler, Eager::All)?.routes())
+    ) -> Result<Checked, StartError> {
+        let checked = MyWeb::load(source.into(), Logs::dry(), compiler, Eager::All)?;
+        Ok(Checked { routes: checked.routes(), warnings: checked.warnings })
     }
 
     /// The same with threads for logs that are there already, and the program whose
@@ -136,15 +146,7 @@ impl MyWeb {
         eager: Eager,
     ) -> Result<MyWeb, StartError> {
         let (plan, mut problems) = source.read()?;
-        let mut limits = server_limits(&plan);
-        let unfit = machine::fit(&mut limits);
-        if !unfit.is_empty() {
-            problems.extend(unfit.iter().flat_map(|unfit| plan.unfit(unfit)));
-            // What the machine can give, to judge the rest by.
-            let Limits { memory, instances, .. } = Limits::default();
-            limits.memory = limits.memory.min(memory);
-            limits.instances = limits.instances.min(instances);
-        }
+        let limits = fitting_limits(&plan, &mut problems);
         // Nothing is made where something is wrong.
         let logs = if problems.is_empty() { logs } else { Logs::dry() };
         let state = plan.state.clone().or_else(state::default_path);
@@ -173,8 +175,9 @@ impl MyWeb {
         let server_log = ServerLog::new(plan.limits.log_rate, plan.limits.access_log_rate);
         let (encoders, stores) = (Encoders::default(), Stores::new(server_log.clone()));
         let common = Common { cache, client, encoders, background, stores, memory, server_log };
-        // `check` loads all components, and judges all that would be served.
-        let serves_the_rest = eager == Eager::Few && source.serves_the_rest();
+        // `check` judges all that would be served; a mistake of the file is told with all else.
+        let serves_the_rest =
+            eager == Eager::Few && source.serves_the_rest() && problems.is_empty();
         let mode = Mode { eager, serves_the_rest };
         let loaded = match site::load(&plan, &library, &logs, &common, mode, None) {
             Ok(loaded) if problems.is_empty() => loaded,
@@ -183,8 +186,9 @@ impl MyWeb {
                 return Err(StartError::Config(Problem::in_order(problems)));
             }
         };
-        for broken in &loaded.broken {
-            tracing::warn!("{broken}");
+        let (broken, warnings) = (loaded.broken, loaded.warnings);
+        if eager == Eager::Few {
+            broken.iter().chain(&warnings).for_each(|line| tracing::warn!("{line}"));
         }
         loaded.site.install();
         library.serve();
@@ -204,7 +208,7 @@ impl MyWeb {
             ids,
             reloads: Mutex::new(()),
         });
-        Ok(MyWeb { shared, listen: plan.listen })
+        Ok(MyWeb { shared, listen: plan.listen, warnings })
     }
 
     /// Each tenant's name and hosts, and its routes: methods, path, and what
@@ -300,6 +304,20 @@ fn server_limits(plan: &Plan) -> Limits {
     }
 }
 
+/// The limits of the server as far as the machine gives them, to judge the rest by; a
+/// problem for each that is higher.
+fn fitting_limits(plan: &Plan, problems: &mut Vec<Problem>) -> Limits {
+    let mut limits = server_limits(plan);
+    let unfit = machine::fit(&mut limits);
+    if !unfit.is_empty() {
+        problems.extend(unfit.iter().flat_map(|unfit| plan.unfit(unfit)));
+        let Limits { memory, instances, .. } = Limits::default();
+        limits.memory = limits.memory.min(memory);
+        limits.instances = limits.instances.min(instances);
+    }
+    limits
+}
+
 impl Shared {
     /// Loads the site again and replaces it if it is sound.
     ///
@@ -334,7 +352,8 @@ impl Shared {
             }
         }
         site.tenants.iter().for_each(|site| site.tenant.take_effect());
-        Ok(Reloaded { kept: loaded.kept, broken: loaded.broken })
+        let Loaded { kept, broken, warnings, .. } = loaded;
+        Ok(Reloaded { kept, broken, warnings })
     }
 }
 
@@ -344,4 +363,6 @@ pub(crate) struct Reloaded {
     pub(crate) kept: Vec<String>,
     /// Nothing serves these.
     pub(crate) broken: Vec<String>,
+    /// These may not do what is meant.
+    pub(crate) warnings: Vec<String>,
 }

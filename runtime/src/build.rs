@@ -18,6 +18,7 @@ mod private;
 pub mod pyproject;
 mod python;
 mod python_packages;
+mod reads;
 pub mod requirements;
 mod rules;
 mod sandbox;
@@ -39,6 +40,7 @@ pub use engine::Engine;
 pub(crate) use marks::is_of_scripts;
 use place::Place;
 pub use private::Private;
+pub(crate) use reads::{ImportRead, reads_in};
 pub use sandbox::{FAILED, Sandbox, enter};
 pub use text::Problem as TextProblem;
 pub(crate) use watched::Watched;
@@ -164,11 +166,17 @@ impl Recipe {
             tracing::info!("{self}: leaves out for safety {left}");
         }
         build.start(self.unsandboxed).map_err(|why| self.wrong(&why))?;
+        let mut reads = serde_json::Value::Null;
         let (made, others) = match self.kind {
-            Kind::Wsgi | Kind::Asgi => (python::build(self, &taken, &build)?, Vec::new()),
+            Kind::Wsgi | Kind::Asgi => {
+                let (made, read) = python::build(self, &taken, &build)?;
+                reads = read;
+                (made, Vec::new())
+            }
             Kind::JavaScript(engine) => javascript::build(self, engine, (&folder, &taken), &build)?,
         };
         let bytes = fs::read(&made).map_err(|error| wrong(&made, &error))?;
+        let bytes = reads::with_reads(bytes, &reads);
         inputs::keep(&built, &self.folder, &others)?;
         write_whole(&built, &marks::marked(bytes, self.kind))?;
         Ok(built)

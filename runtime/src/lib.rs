@@ -78,7 +78,7 @@ mod error;
 mod observe;
 mod respond;
 
-pub use app::{Bound, Control, MyWeb, Routes};
+pub use app::{Bound, Checked, Control, MyWeb, Routes};
 pub use config::{Config, Mount, Source, TlsSource};
 pub use error::StartError;
 pub use limits::Limits;

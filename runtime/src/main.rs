@@ -11,7 +11,9 @@ use anyhow::Context;
 use myweb_run::build::{FAILED, Recipe, Sandbox, build, enter, stop_builds};
 use myweb_run::cli::Invocation;
 use myweb_run::config::{json_schema, private_files};
-use myweb_run::{Compilation, Control, Handover, Logs, MyWeb, REFUSED, Source, Stop, this_program};
+use myweb_run::{
+    Checked, Compilation, Control, Handover, Logs, MyWeb, REFUSED, Source, Stop, this_program,
+};
 use myweb_run::{EventLog, event_fields, for_terminal, indented, one_line};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
@@ -119,14 +121,15 @@ fn serve(source: Source) -> anyhow::Result<()> {
 }
 
 fn check(source: Source) -> anyhow::Result<()> {
-    let routes = MyWeb::check(source, compiler())?;
+    let Checked { routes, warnings } = MyWeb::check(source, compiler())?;
+    warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let count: usize = routes.iter().map(|(_, routes)| routes.len()).sum();
     print(&format!("valid: {} tenants, {count} routes\n", routes.len()));
     Ok(())
 }
 
 fn routes(source: Source) -> anyhow::Result<()> {
-    print(&table(&MyWeb::check(source, compiler())?));
+    print(&table(&MyWeb::check(source, compiler())?.routes));
     Ok(())
 }
 

@@ -30,7 +30,7 @@ use crate::router::{Found, Miss, Router};
 use crate::tenant::Tenant;
 use crate::tls::Certificate;
 use crate::wasm::{Mounted, Source, Stamp};
-pub(crate) use load::{Common, Eager, Mode, load};
+pub(crate) use load::{Common, Eager, Loaded, Mode, load};
 pub(crate) use working::Working;
 
 /// Tenants, and the hosts that lead to them.

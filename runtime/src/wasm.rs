@@ -32,6 +32,7 @@ mod stalled;
 mod texts;
 mod used;
 mod usual;
+mod variables;
 mod whose;
 mod work;
 mod world;
@@ -65,6 +66,7 @@ use settings::{pool, settings};
 use source::Identity;
 pub(crate) use source::{Source, Stamp};
 pub(crate) use used::thread_time;
+pub(crate) use variables::Variables;
 pub(crate) use work::{Job, Work};
 
 /// What a component needs of its engine.

@@ -93,12 +93,15 @@ async fn reload_on_change(shared: Weak<Shared>, mut changes: mpsc::Receiver<()>)
 pub(crate) async fn reload(shared: Arc<Shared>) {
     // Compiling takes long: not where requests are answered.
     match tokio::task::spawn_blocking(move || shared.reload()).await {
-        Ok(Ok(Reloaded { kept, broken })) => {
+        Ok(Ok(Reloaded { kept, broken, warnings })) => {
             for problem in &kept {
                 tracing::error!("not reloaded, the old one goes on: {problem}");
             }
             for problem in &broken {
                 tracing::error!("{problem}");
+            }
+            for warning in &warnings {
+                tracing::warn!("{warning}");
             }
             if kept.is_empty() && broken.is_empty() {
                 tracing::info!("reloaded");

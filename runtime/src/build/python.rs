@@ -35,13 +35,14 @@ macro_rules! adapter {
     };
 }
 
-static ADAPTER: [(&str, &str); 18] = adapter![
+static ADAPTER: [(&str, &str); 19] = adapter![
     "myweb_entry.py",
     "_ssl.py",
     "myweb_adapter/__init__.py",
     "myweb_adapter/answer.py",
     "myweb_adapter/asgi.py",
     "myweb_adapter/boot.py",
+    "myweb_adapter/environ.py",
     "myweb_adapter/files.py",
     "myweb_adapter/fresh.py",
     "myweb_adapter/hashes.py",
@@ -65,8 +66,13 @@ pub(super) const WIT: [(&str, &str); 5] = [
     ("deps/io.wit", include_str!("../../../guests/python/wit/deps/io.wit")),
 ];
 
-/// Builds in an empty folder; the component's file.
-pub(super) fn build(recipe: &Recipe, taken: &Taken, build: &Build<'_>) -> Result<PathBuf, String> {
+/// Builds in an empty folder; the component's file, and which variables the app read at
+/// its import.
+pub(super) fn build(
+    recipe: &Recipe,
+    taken: &Taken,
+    build: &Build<'_>,
+) -> Result<(PathBuf, Value), String> {
     // A mistake is told before any tool is installed.
     let packages = Packages::of(taken, ALWAYS).map_err(|why| recipe.wrong(&why))?;
     let tools = Tools::find(build)?;
@@ -105,7 +111,7 @@ pub(super) fn build(recipe: &Recipe, taken: &Taken, build: &Build<'_>) -> Result
     for warning in report["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         tracing::warn!("{recipe}: {warning}");
     }
-    Ok(built)
+    Ok((built, report["reads"].clone()))
 }
 
 /// What the adapter is told: a module of Python. The recipe's words are checked,

@@ -203,6 +203,9 @@ pub(crate) struct GrantsPlan {
     pub(crate) config: BTreeMap<String, Value>,
     /// Its environment.
     pub(crate) env: BTreeMap<String, Value>,
+    /// Names of the environment that the app may read at its import, where it has the
+    /// build's value.
+    pub(crate) env_at_import: BTreeSet<String>,
 }
 
 /// A text, or where it is. SECURITY: it may be a secret, so its `Debug` tells

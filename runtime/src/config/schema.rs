@@ -166,6 +166,11 @@ pub(super) const GRANTS: &[Key] = &[
     key("keyvalue", Kind::Texts, "buckets of key-value data that the app may open"),
     key("config", Kind::Values, "the app's configuration, by wasi:config"),
     key("env", Kind::Values, "the app's environment variables"),
+    key(
+        "env-at-import",
+        Kind::Texts,
+        "names of env that a Python app may read while it is built, where they are not set",
+    ),
 ];
 
 /// Where a value is.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::{AppKey, Shown, Site, TenantSite};
 use crate::capability::fetch::Client;
 use crate::capability::keyvalue::Stores;
+use crate::capability::log::escape;
 use crate::compress::Encoders;
 use crate::config::address::Address;
 use crate::config::plan::{StaticPlan, TenantPlan};
@@ -74,6 +75,8 @@ pub(crate) struct Loaded {
     pub(crate) kept: Vec<String>,
     /// Nothing serves these parts.
     pub(crate) broken: Vec<String>,
+    /// What works, and may not do what is meant.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Loads all that a plan names. What the site before has loaded already is
@@ -103,6 +106,7 @@ pub(crate) fn load(
         problems: Vec::new(),
         faults: Vec::new(),
         kept: Vec::new(),
+        warnings: Vec::new(),
     };
     let access_log = plan.access_log.as_ref().and_then(|plan| {
         let sink = match &plan.path {
@@ -133,14 +137,14 @@ pub(crate) fn load(
         }
         tenants.push(site);
     }
-    let Loader { sources, apps, kept, faults, mut problems, .. } = loader;
+    let Loader { sources, apps, kept, faults, warnings, mut problems, .. } = loader;
     if !problems.is_empty() || !(mode.serves_the_rest || faults.is_empty()) {
         problems.extend(faults.into_iter().map(Fault::into_problem));
         return Err(problems);
     }
     let broken = Fault::in_order(faults);
     let site = Site { hosts, tenants, access_log, sources, apps };
-    Ok(Loaded { site, certificates, kept, broken })
+    Ok(Loaded { site, certificates, kept, broken, warnings })
 }
 
 /// What is loaded so far, each thing once.
@@ -162,6 +166,7 @@ struct Loader<'a> {
     /// Broken files of one tenant: the rest can be served.
     faults: Vec<Fault>,
     kept: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Loader<'_> {
@@ -248,6 +253,11 @@ impl Loader<'_> {
             Some(tenant) => tenant.changed(plan, log),
             None => Tenant::new(plan, log, &self.shared.memory),
         })
+    }
+
+    /// The part that has a problem is the one of the site before.
+    fn keep(&mut self, problem: &Problem) {
+        self.kept.push(escape(problem.text().as_bytes()));
     }
 
     fn sink(&self, path: &Path, origin: &Origin) -> Result<Sink, Problem> {

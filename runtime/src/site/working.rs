@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Site;
+use crate::capability::log::escape;
 use crate::handler::Handler;
 use crate::wasm::Mounted;
 
@@ -33,16 +34,23 @@ impl Site {
     /// that were in use there are loaded for this; parts that are gone are no failure.
     pub(crate) async fn broken_of(&self, working: Working) -> Vec<String> {
         let parts: HashMap<String, Health> = self.parts().collect();
-        let mut broken = Vec::new();
+        let (mut broken, mut asked) = (Vec::new(), Vec::new());
         for (name, was_in_use) in working {
-            let why = match parts.get(&name) {
-                Some(Health::Fails(why)) => Some(why.clone()),
-                Some(Health::Unknown(app)) if was_in_use => app.check().await.err(),
-                Some(Health::Works | Health::Unknown(_)) | None => None,
-            };
-            broken.extend(why.map(|why| format!("{name}: {why}")));
+            match parts.get(&name) {
+                Some(Health::Fails(why)) => broken.push(format!("{name}: {why}")),
+                Some(Health::Unknown(app)) if was_in_use => {
+                    // All at once: the library bounds how many are loaded at a time.
+                    let app = app.clone();
+                    asked.push((name, tokio::spawn(async move { app.check().await })));
+                }
+                Some(Health::Works | Health::Unknown(_)) | None => {}
+            }
         }
-        broken
+        for (name, check) in asked {
+            let failed = check.await.unwrap_or_else(|error| Err(error.to_string())).err();
+            broken.extend(failed.map(|why| format!("{name}: {why}")));
+        }
+        broken.iter().map(|line| escape(line.as_bytes())).collect()
     }
 
     /// Each route and certificate, by its name.

@@ -15,6 +15,7 @@ use super::script;
 use super::settings::guest_stack;
 use super::source::Identity;
 use super::world::World;
+use crate::build::ImportRead;
 use crate::capability::log::excerpt;
 
 /// A page of WebAssembly, in bytes.
@@ -35,6 +36,8 @@ pub(crate) struct Component {
     pub(super) used: AtomicU64,
     /// How many requests an instance serves if nothing else is said.
     pub(super) usual_reuse: u32,
+    /// The variables that its app read while it was built.
+    pub(super) reads: Arc<[ImportRead]>,
 }
 
 /// What the server keeps of the streams and futures of an instance of 0.3, at most:
@@ -85,7 +88,18 @@ impl Component {
         })?;
         let (content, bytes, used) = (identity.content, code.bytes, AtomicU64::new(0));
         let usual_reuse = if identity.scripts { SCRIPTS_SERVE } else { 1 };
-        Ok(Component { engine, instance_pre, world, export, content, bytes, used, usual_reuse })
+        let reads = identity.reads.clone();
+        Ok(Component {
+            engine,
+            instance_pre,
+            world,
+            export,
+            content,
+            bytes,
+            used,
+            usual_reuse,
+            reads,
+        })
     }
 }
 

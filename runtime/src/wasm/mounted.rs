@@ -12,9 +12,11 @@ use super::app::App;
 use super::component::Component;
 use super::library::{Found, Library};
 use super::source::{Identity, Source};
+use super::variables::Variables;
 use crate::capability::log::escape;
 use crate::error::GuestError;
 use crate::limits::Limits;
+use crate::observe::{Severity, Subject};
 use crate::request::Request;
 use crate::tenant::Tenant;
 use crate::units::Bytes;
@@ -28,6 +30,7 @@ pub(crate) struct Mounted {
     limits: Arc<Limits>,
     /// Requests that an instance is to serve at the same time.
     at_once: u32,
+    granted: Variables,
     pub(crate) tenant: Arc<Tenant>,
     current: ArcSwapOption<App>,
     /// Why it is never there: its component does not fit its limits.
@@ -48,7 +51,7 @@ impl Mounted {
         source: Arc<Source>,
         library: Arc<Library>,
         limits: Arc<Limits>,
-        at_once: u32,
+        (at_once, granted): (u32, Variables),
         tenant: Arc<Tenant>,
         make: impl Fn(Arc<Component>) -> App + Send + Sync + 'static,
     ) -> Mounted {
@@ -58,6 +61,7 @@ impl Mounted {
             make: Box::new(make),
             limits,
             at_once,
+            granted,
             tenant,
             current: ArcSwapOption::empty(),
             unfit: OnceLock::new(),
@@ -161,6 +165,11 @@ impl Mounted {
             }
         };
         source.set_sound();
+        if let Some(warning) = self.granted.warning(&app.component.reads) {
+            let path = source.path.display();
+            let subject = Subject { tenant: &self.tenant, route: None, request: None };
+            subject.report(Severity::Warn, &format_args!("{path}: {warning}"), None);
+        }
         Ok(app)
     }
 
@@ -180,13 +189,16 @@ impl Mounted {
     /// serve several requests at the same time.
     pub(crate) fn set(self: &Arc<Self>, component: Arc<Component>) -> Result<Arc<App>, Unfit> {
         if self.at_once > 1 && !component.serves_several() {
-            return Err(*self.unfit.get_or_init(|| Unfit::OneAtATime));
+            return Err(self.unfit.get_or_init(|| Unfit::OneAtATime).clone());
+        }
+        if let Some(unfit) = self.granted.unfit(&component.reads) {
+            return Err(self.unfit.get_or_init(|| unfit).clone());
         }
         let of_tenant = self.tenant.limits.tenant_memory.saturating_sub(component.beside());
         let (least, most) = (component.least_memory(), self.limits.memory.min(of_tenant));
         if least > most {
             let limit = if most < self.limits.memory { "tenant-memory" } else { "memory" };
-            return Err(*self.unfit.get_or_init(|| Unfit::Memory { least, most, limit }));
+            return Err(self.unfit.get_or_init(|| Unfit::Memory { least, most, limit }).clone());
         }
         let app = Arc::new((self.make)(component));
         self.current.store(Some(app.clone()));
@@ -217,9 +229,16 @@ impl Mounted {
         }
     }
 
+    /// What to warn of, if it is loaded: a package read a granted variable at import.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let app = self.current.load_full()?;
+        let warning = self.granted.warning(&app.component.reads)?;
+        Some(format!("{}: {warning}", self.source.path.display()))
+    }
+
     /// Why it is never there, if its component was found not to fit.
     pub(crate) fn unfit(&self) -> Option<Unfit> {
-        if self.is_loaded() { None } else { self.unfit.get().copied() }
+        if self.is_loaded() { None } else { self.unfit.get().cloned() }
     }
 
     /// Whether it could not be loaded when it was last asked for.
@@ -246,12 +265,15 @@ impl Mounted {
 }
 
 /// A component that does not fit its limits.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum Unfit {
     /// This limit is too low for it.
     Memory { least: usize, most: usize, limit: &'static str },
     /// It is to serve several requests at the same time.
     OneAtATime,
+    /// Its app read granted variables while it was built: each read, as a sentence, and
+    /// the names.
+    ReadAtImport { reads: String, names: String },
 }
 
 impl Unfit {
@@ -263,17 +285,26 @@ impl Unfit {
 
 impl std::fmt::Display for Unfit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Unfit::Memory { least, most, limit } = *self else {
-            return f.write_str(
+        match self {
+            Unfit::OneAtATime => f.write_str(
                 "an instance serves one request at a time, unless it is of wasi:http 0.3; leave \
                  out reuse-concurrency",
-            );
-        };
-        let (least, most) = (Bytes(least), Bytes(most));
-        write!(
-            f,
-            "an instance starts with {least} of memory, {most} are allowed; raise the {limit} limit"
-        )
+            ),
+            Unfit::Memory { least, most, limit } => {
+                let (least, most) = (Bytes(*least), Bytes(*most));
+                write!(
+                    f,
+                    "an instance starts with {least} of memory, {most} are allowed; raise the \
+                     {limit} limit"
+                )
+            }
+            Unfit::ReadAtImport { reads, names } => write!(
+                f,
+                "{reads}, while it is built, and never sees the granted value; read it in the \
+                 request, or in a function that the request calls (docs/values.md), or, if the \
+                 value of the build is meant, say env-at-import = [{names}] in the grants"
+            ),
+        }
     }
 }
 

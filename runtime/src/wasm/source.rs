@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::EngineKind;
 use super::component::check_kind;
 use super::world::World;
-use crate::build::{Recipe, is_of_scripts};
+use crate::build::{ImportRead, Recipe, is_of_scripts, reads_in};
 use crate::error::explain;
 use crate::units::Bytes;
 
@@ -49,6 +49,8 @@ pub(crate) struct Identity {
     pub(super) export: String,
     /// Whether it holds an interpreter.
     pub(super) scripts: bool,
+    /// The variables that its app read while it was built.
+    pub(super) reads: Arc<[ImportRead]>,
 }
 
 impl Identity {
@@ -130,8 +132,9 @@ impl Source {
         }
         check_kind(&bytes).map_err(|why| source_code(&self.path).unwrap_or(why))?;
         let (world, export) = World::of(&bytes)?;
-        let identity =
-            Arc::new(Identity { content, world, export, scripts: is_of_scripts(&bytes) });
+        let scripts = is_of_scripts(&bytes);
+        let reads = reads_in(&bytes)?.into();
+        let identity = Arc::new(Identity { content, world, export, scripts, reads });
         Ok((known.insert(identity).clone(), bytes))
     }
 }

@@ -9,6 +9,7 @@ wsgi      PEP 3333
 asgi      ASGI 3 over an event loop without a system
 loop      that event loop
 answer    from status, headers and chunks to what the world returns
+environ   which variables an app reads at import, and what it puts there
 fresh     random numbers that no snapshot repeats
 system    what a sandbox lacks, said or stood in for
 sockets   sockets that speak HTTP, and nothing else

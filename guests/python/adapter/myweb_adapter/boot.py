@@ -34,10 +34,10 @@ def build():
 
 
 def _hint(error):
-    from . import system
+    from . import environ, system
 
     while error is not None:
-        hint = system.explain(error, _extensions)
+        hint = system.explain(error, _extensions) or environ.explain(error)
         if hint is not None:
             return hint
         error = error.__cause__ or error.__context__
@@ -50,7 +50,7 @@ _extensions = set()
 
 def _build(target):
     # What the adapter needs itself is imported before the files are its own.
-    from . import files, fresh, hashes, importer, late, loop, outbound, system
+    from . import environ, files, fresh, hashes, importer, late, loop, outbound, system
 
     store = Store()
     store.take_in(_STDLIB, _STDLIB, is_stdlib=True)
@@ -66,17 +66,20 @@ def _build(target):
     hashes.install()
     fresh.install()
     loop.install()
+    environ.install()
     app = _app(target)
     late.import_all(store)
     server = _server(target.KIND, app)
     handler = _handler(server, fresh, system, outbound.close_all)
+    environ.warm()
     for path in target.WARM:
         _warm(handler, path, server)
     server.forget()
     fresh.warn_of_frozen()
+    environ.end_build()
     system.end_build()
     _settle()
-    report.built(_REPORT)
+    report.built(_REPORT, environ.reads())
     return handler
 
 

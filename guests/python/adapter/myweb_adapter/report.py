@@ -31,8 +31,9 @@ def _write(path, **what):
         file.write(json.dumps(what))
 
 
-def built(path):
-    _write(path, ok=True)
+def built(path, reads):
+    """Tells what the component needs to know: which variables the app read at import."""
+    _write(path, ok=True, reads=reads)
 
 
 def failed(path, error, of_target, hint):

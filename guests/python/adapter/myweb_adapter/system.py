@@ -56,16 +56,10 @@ def end_build():
 
 def begin():
     """Before the first request: the variables of the server, not those of the build."""
+    from . import environ
+
     _name_program()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    try:
-        os.reload_environ()
-    except AttributeError:
-        return
-    for name in [name for name in os.environ if name.startswith("PYTHON")]:
-        del os.environ[name]
-    for name, value in kept.items():
-        os.environ.setdefault(name, value)
+    environ.begin()
 
 
 def explain(error, extensions=()):

@@ -15,12 +15,19 @@ impl Reader<'_> {
         let Some(grants) = route.section("grants") else { return GrantsPlan::default() };
         grants.only(schema::GRANTS);
         let keyvalue = super::texts(&grants, "keyvalue", bucket_name).unwrap_or_default();
+        let env = self.values(&grants, "env", variable_name);
+        let granted = |name: &str| {
+            let why = "env grants no variable of this name; add it there, or remove it here";
+            if env.contains_key(name) { Ok(name.to_owned()) } else { Err(why.to_owned()) }
+        };
+        let env_at_import = super::texts(&grants, "env-at-import", granted).unwrap_or_default();
         GrantsPlan {
             files: self.path(&grants, "files"),
             outbound: outbound(&grants),
             keyvalue: keyvalue.into_iter().collect(),
             config: self.values(&grants, "config", |_| Ok(())),
-            env: self.values(&grants, "env", variable_name),
+            env_at_import: env_at_import.into_iter().collect(),
+            env,
         }
     }
 

@@ -39,7 +39,7 @@ impl Loader<'_> {
         let problem = tls.origin.problem(&why);
         let before = self.site_before(&plan.name).and_then(|site| site.certificate.clone());
         if let Some(Ok(before)) = before {
-            self.kept.push(problem.text().to_owned());
+            self.keep(&problem);
             return Some(Ok(before));
         }
         let effect = format!("tenant {} has no certificate, TLS handshakes fail", plan.name);

@@ -67,7 +67,7 @@ impl Loader<'_> {
         match self.before.and_then(|site| site.sources.get(path)) {
             Some(old) => {
                 let error = StartError::Component { path: path.to_owned(), why };
-                self.kept.push(origin.problem(error).text().to_owned());
+                self.keep(&origin.problem(error));
                 self.sources.insert(path.to_owned(), old.clone());
             }
             None => drop(self.unsound.insert(path.to_owned(), why)),

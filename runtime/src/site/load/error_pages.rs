@@ -2,11 +2,8 @@
 
 use std::path::Path;
 
-use http::StatusCode;
-
 use super::{Fault, Loader};
-use crate::config::Problem;
-use crate::config::plan::TenantPlan;
+use crate::config::plan::{ErrorPagePlan, TenantPlan};
 use crate::error::explain;
 use crate::files;
 use crate::respond::{ErrorPage, ErrorPages};
@@ -21,8 +18,8 @@ impl Loader<'_> {
                     pages.0.insert(plan.status, page);
                 }
                 Err(why) => {
-                    let problem = plan.origin.problem(format!("{}: {why}", plan.path.display()));
-                    pages.0.extend(self.page_before(name, plan.status, problem));
+                    let page = self.page_before(name, plan, &why);
+                    pages.0.extend(page.map(|page| (plan.status, page)));
                 }
             }
         }
@@ -31,22 +28,18 @@ impl Loader<'_> {
 
     /// The page that a tenant had for a status. Without one, the server's own page is
     /// served.
-    fn page_before(
-        &mut self,
-        tenant: &str,
-        status: StatusCode,
-        problem: Problem,
-    ) -> Option<(StatusCode, ErrorPage)> {
+    fn page_before(&mut self, tenant: &str, plan: &ErrorPagePlan, why: &str) -> Option<ErrorPage> {
+        let problem = plan.origin.problem(format!("{}: {why}", plan.path.display()));
         let before = self.site_before(tenant);
-        let page = before.and_then(|site| site.error_pages.0.get(&status)).cloned();
+        let page = before.and_then(|site| site.error_pages.0.get(&plan.status)).cloned();
         if page.is_some() {
-            self.kept.push(problem.text().to_owned());
+            self.keep(&problem);
         } else {
-            let code = status.as_u16();
+            let code = plan.status.as_u16();
             let effect = format!("tenant {tenant} has the server's own page for {code}");
             self.faults.push(Fault::new(effect, problem));
         }
-        page.map(|page| (status, page))
+        page
     }
 }
 

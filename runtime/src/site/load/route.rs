@@ -13,7 +13,7 @@ use crate::files::{Files, Root};
 use crate::handler::Handler;
 use crate::redirect::Redirect;
 use crate::tenant::Tenant;
-use crate::wasm::{App, Mounted, Work};
+use crate::wasm::{App, Mounted, Variables, Work};
 
 /// A route among the tenant's others: its methods, then its pattern.
 pub(super) fn label(route: &RoutePlan) -> String {
@@ -38,7 +38,7 @@ impl Loader<'_> {
             Err(problems) => problems,
         };
         if let Some(before) = self.handler_before(&tenant.name, label) {
-            self.kept.extend(problems.iter().map(|problem| escape(problem.text().as_bytes())));
+            problems.iter().for_each(|problem| self.keep(problem));
             return before;
         }
         let why: Vec<&str> = problems.iter().map(Problem::text).collect();
@@ -112,8 +112,10 @@ impl Loader<'_> {
             let new = move |component| {
                 App::new(component, of_app.clone(), granted.clone(), reuse, owner.clone())
             };
-            let (library, at_once) = (self.library.clone(), reuse.at_once);
-            let mounted = || Mounted::new(source, library, limits, at_once, tenant.clone(), new);
+            let library = self.library.clone();
+            let granted = Variables::new(grants.env.keys(), &grants.env_at_import);
+            let more = (reuse.at_once, granted);
+            let mounted = || Mounted::new(source, library, limits, more, tenant.clone(), new);
             before.unwrap_or_else(|| Arc::new(mounted()))
         });
         let app = app.clone();
@@ -121,7 +123,11 @@ impl Loader<'_> {
             // An app that does not fit says so below, now and at later reloads.
             let _ = app.set(component.clone());
         }
-        let Some(unfit) = app.unfit() else { return Ok(app) };
+        let Some(unfit) = app.unfit() else {
+            let warning = app.warning().map(|warning| origin.problem(warning));
+            self.warnings.extend(warning.map(|problem| escape(problem.text().as_bytes())));
+            return Ok(app);
+        };
         let at = route.origins.memory.as_ref().filter(|_| unfit.is_memory());
         let at = at.map_or(String::new(), |origin| format!(" at {}", origin.at()));
         Err(vec![origin.problem(format!("{}: {unfit}{at}", path.display()))])

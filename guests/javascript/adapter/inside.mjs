@@ -40,7 +40,7 @@ export function inside({ folder, origin, modules, packages, tools }) {
       const path = opened(file, args.path);
       if (!fstatSync(file).isFile() || !isInside(path)) return refused(args.path);
       const bytes = readFileSync(file);
-      const maps = MAPPED.test(args.path) && !args.with?.type && bytes.includes("sourceMappingURL=");
+      const maps = MAPPED.test(args.path) && !["text", "json", "bytes"].includes(args.with?.type) && bytes.includes("sourceMappingURL=");
       return { contents: maps ? Buffer.from(bytes.toString("latin1").replace(MAP, "$1url"), "latin1") : bytes, loader: "default" };
     } finally {
       closeSync(file);

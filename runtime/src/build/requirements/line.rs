@@ -203,7 +203,8 @@ impl<'a> Rest<'a> {
             package.marker = marker::parse(self)?;
         }
         while self.take("--hash") {
-            if !self.take("=") && !self.0.starts_with([' ', '\t']) {
+            let is_apart = self.0.starts_with([' ', '\t']);
+            if !self.take("=") && !is_apart {
                 return Err("has a hash without a value; write --hash=sha256:...".to_owned());
             }
             self.skip();

@@ -3,6 +3,7 @@
 mod budget;
 mod debt;
 mod places;
+mod uploads;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,12 +16,14 @@ use tokio::sync::Semaphore;
 use crate::config::plan::{Clock, TenantPlan};
 use crate::error::Refusal;
 use crate::limits::Limits;
-use crate::limits::rate::{Buckets, Flow};
+use crate::limits::rate::{Buckets, Flow, network};
 use crate::observe::{Sink, Spent, Totals};
 use crate::site::TenantSite;
 pub(crate) use budget::{Bound, Budget, Lack, Reserve, Taken, Turn, Waits, oldest};
 use debt::Debt;
 use places::Places;
+pub(crate) use uploads::UploadMemory;
+use uploads::Uploads;
 
 /// What is shorter holds up nobody.
 pub(crate) const NOTICED: Duration = Duration::from_micros(100);
@@ -56,6 +59,7 @@ pub(crate) struct Running {
     /// Its routes of now, for calls between its apps.
     site: Mutex<Weak<TenantSite>>,
     places: Places,
+    uploads: Arc<Uploads>,
     buckets: Mutex<Buckets>,
     logged: Mutex<Flow>,
     debt: Debt,
@@ -94,6 +98,7 @@ impl Tenant {
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             site: Mutex::default(),
             places: Places::new(plan.limits.concurrency),
+            uploads: Arc::default(),
             buckets: Mutex::default(),
             logged: Mutex::default(),
             debt: Debt::default(),
@@ -199,6 +204,11 @@ impl Tenant {
         let Running { logged, since, .. } = &*self.running;
         let mut logged = logged.lock().unwrap_or_else(PoisonError::into_inner);
         logged.take(bytes, self.limits.log_rate, since.elapsed())
+    }
+
+    /// The memory of a body that a client sends, until its request runs.
+    pub(crate) fn upload(&self, client: IpAddr) -> UploadMemory {
+        UploadMemory::new(self.running.uploads.clone(), self.memory.clone(), network(client))
     }
 
     /// Lets a request run, at once or after a short wait in a bounded queue.

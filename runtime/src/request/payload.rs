@@ -18,7 +18,7 @@ use super::{Request, Upload};
 use crate::error::Refusal;
 use crate::limits::Limits;
 use crate::server::GRACE;
-use crate::tenant::Taken;
+use crate::tenant::UploadMemory;
 
 /// A request's body, not yet read.
 pub(crate) struct Payload(Arriving);
@@ -75,7 +75,11 @@ impl Payload {
     /// # Errors
     /// It is larger than the limit, announced or not, breaks off, takes too
     /// long, or there is no memory for it.
-    pub(crate) async fn read(self, limits: &Limits, memory: &mut Taken) -> Result<Bytes, Refusal> {
+    pub(crate) async fn read(
+        self,
+        limits: &Limits,
+        memory: &mut UploadMemory,
+    ) -> Result<Bytes, Refusal> {
         if self.0.is_end_stream() {
             return Ok(Bytes::new());
         }
@@ -120,7 +124,7 @@ const ROOM: usize = 64 << 10;
 async fn collect(
     mut body: Arriving,
     limits: &Limits,
-    memory: &mut Taken,
+    memory: &mut UploadMemory,
 ) -> Result<Bytes, Refusal> {
     let most = limits.body;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -139,7 +143,11 @@ async fn collect(
             return Err(Refusal::BodyTooLarge(most));
         }
         if needed == piece.len() {
-            memory.more(needed).map_err(Refusal::Memory)?;
+            match body.is_end_stream() {
+                true => memory.take_whole(needed),
+                false => memory.more(needed),
+            }
+            .map_err(Refusal::Memory)?;
             first = piece;
             continue;
         }

@@ -114,11 +114,19 @@ impl Body {
 pub(crate) struct Observed {
     body: Body,
     visit: Box<Visit>,
+    /// Whether the request's headers are no longer in memory.
+    has_no_head: bool,
 }
 
 impl Observed {
-    pub(crate) fn new(body: Body, visit: Box<Visit>) -> Observed {
-        Observed { body, visit }
+    pub(crate) fn new(body: Body, mut visit: Box<Visit>) -> Observed {
+        let has_no_head = visit.forget_headers();
+        Observed { body, visit, has_no_head }
+    }
+
+    /// Whether the request's headers are no longer in memory.
+    pub(crate) fn has_no_head(&self) -> bool {
+        self.has_no_head
     }
 
     /// Whether a guest makes it while it is sent.

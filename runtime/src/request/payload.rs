@@ -23,10 +23,16 @@ use crate::tenant::UploadMemory;
 /// A request's body, not yet read.
 pub(crate) struct Payload(Arriving);
 
+/// Told how a body arrives, until it is dropped.
+pub(crate) trait Watch: Send + Sync {
+    /// Its reader waits for more of it, or has some.
+    fn waits(&mut self, waits: bool);
+}
+
 /// A body that arrives.
 pub(super) enum Arriving {
     /// From a client.
-    Client(Incoming),
+    Client(Incoming, Option<Box<dyn Watch>>),
     /// From another app of the tenant.
     App(UnsyncBoxBody<Bytes, io::Error>),
 }
@@ -40,29 +46,36 @@ impl Body for Arriving {
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self.get_mut() {
-            Arriving::Client(body) => Pin::new(body).poll_frame(cx).map_err(io::Error::other),
+            Arriving::Client(body, watch) => {
+                let polled = Pin::new(&mut *body).poll_frame(cx).map_err(io::Error::other);
+                watch.iter_mut().for_each(|watch| watch.waits(polled.is_pending()));
+                if body.is_end_stream() {
+                    *watch = None;
+                }
+                polled
+            }
             Arriving::App(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Arriving::Client(body) => body.is_end_stream(),
+            Arriving::Client(body, _) => body.is_end_stream(),
             Arriving::App(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Arriving::Client(body) => body.size_hint(),
+            Arriving::Client(body, _) => body.size_hint(),
             Arriving::App(body) => body.size_hint(),
         }
     }
 }
 
 impl Payload {
-    pub(crate) fn new(body: Incoming) -> Payload {
-        Payload(Arriving::Client(body))
+    pub(crate) fn new(body: Incoming, watch: Option<Box<dyn Watch>>) -> Payload {
+        Payload(Arriving::Client(body, watch))
     }
 
     /// The body of a request of another app of the tenant.

@@ -234,8 +234,7 @@ fn f8_a_repaired_app_is_loaded_by_the_next_reload_and_a_broken_one_keeps_its_old
             0 => fs::write(&gone, "nonsense").expect("a file"),
             1 => fs::remove_file(&gone).expect("a file"),
             _ => {
-                let moved =
-                    toml.replace("\"a.wasm\"", "\"none.wasm\"").replace("\"b\"\n", "\"b\"\n");
+                let moved = toml.replace("\"a.wasm\"", "\"none.wasm\"");
                 let moved = moved.replace("static = \"b\"", "static = \"none\"");
                 let new = tenant("new", "", &format!("app = {hello:?}"));
                 let broken = tenant("other", "", "app = \"none.wasm\"");
@@ -359,8 +358,8 @@ impl Successor {
     fn of(server: &Server) -> Successor {
         server.signal("USR2");
         let line = server.wait_for_log("serves now");
-        let words = line.split_whitespace().skip_while(|word| *word != "process");
-        Successor(words.skip(1).next().expect(&line).to_owned())
+        let mut words = line.split_whitespace().skip_while(|word| *word != "process");
+        Successor(words.nth(1).expect(&line).to_owned())
     }
 }
 

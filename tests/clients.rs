@@ -7,6 +7,7 @@ mod many;
 mod order;
 mod requests;
 mod slow;
+mod uploads;
 
 use crate::support::{Server, test_guest};
 

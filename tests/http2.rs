@@ -14,8 +14,8 @@ use crate::support::tls::Stream;
 use crate::support::{PATIENCE, Server, Wire, guest, test_guest};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
@@ -27,7 +27,7 @@ const CONTINUATION: u8 = 9;
 const NO_TABLE: &[u8] = &[0, 1, 0, 0, 0, 0];
 
 const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub const END_HEADERS: u8 = 4;
 
 /// ENHANCE_YOUR_CALM (RFC 9113 section 7).
 const CALM: u32 = 11;
@@ -66,7 +66,7 @@ impl Frames {
         let _ = self.wire.write_all(bytes).and_then(|()| self.wire.flush());
     }
 
-    fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    pub fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         self.send(&frame(kind, flags, stream, payload));
     }
 
@@ -188,7 +188,7 @@ fn head_for(authority: &str, path: &str) -> Vec<u8> {
 }
 
 /// The same of a POST.
-fn post(path: &str) -> Vec<u8> {
+pub fn post(path: &str) -> Vec<u8> {
     let mut bytes = head(path);
     bytes[0] = 0x83;
     bytes

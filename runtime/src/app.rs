@@ -166,7 +166,7 @@ impl MyWeb {
         let library =
             Library::new(engines, state.as_ref(), compiler, &limits, machine::room(&limits));
         let cache = Arc::new(FileCache::new(limits.file_cache));
-        let memory = Arc::new(Budget::new(machine::server_memory(&limits)));
+        let memory = Arc::new(Budget::new(machine::tenants_memory(&limits)));
         let client = Client::new(plan.outbound_ca.as_deref());
         let client = client.or_else(|why| {
             problems.push(Problem::of_all(format!("outbound-ca: {why}")));

@@ -137,6 +137,8 @@ pub(crate) struct Observed {
     visit: Box<Visit>,
     /// What was sent since others had their turn, in bytes.
     in_turn: usize,
+    /// Whether the request's headers are no longer in memory.
+    has_no_head: bool,
 }
 
 /// What is sent before others have their turn, in bytes: a client that takes all at once
@@ -144,8 +146,14 @@ pub(crate) struct Observed {
 const TURN: usize = 128 << 10;
 
 impl Observed {
-    pub(crate) fn new(body: Body, visit: Box<Visit>) -> Observed {
-        Observed { body, visit, in_turn: 0 }
+    pub(crate) fn new(body: Body, mut visit: Box<Visit>) -> Observed {
+        let has_no_head = visit.forget_headers();
+        Observed { body, visit, in_turn: 0, has_no_head }
+    }
+
+    /// Whether the request's headers are no longer in memory.
+    pub(crate) fn has_no_head(&self) -> bool {
+        self.has_no_head
     }
 
     /// Whether a guest makes it while it is sent.

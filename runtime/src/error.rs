@@ -102,6 +102,8 @@ pub(crate) enum Refusal {
     HeadersTooLarge(usize),
     #[error("the headers of all requests of the connection are larger than {0} bytes")]
     HeadersTogether(usize),
+    #[error("the connections of its client's network have all their share of connection-memory")]
+    ConnectionMemory,
     #[error("there are more than {0} headers")]
     TooManyHeaders(usize),
     #[error("the host is not the one that the connection is for")]

@@ -14,7 +14,7 @@ use crate::redirect::Redirect;
 use crate::request::{Payload, Request};
 use crate::respond::{self, Response};
 use crate::router::Found;
-use crate::tenant::{Taken, Tenant};
+use crate::tenant::Tenant;
 use crate::wasm::{Mounted, Work};
 
 /// What answers a route.
@@ -112,10 +112,10 @@ impl Route {
             let permit = tenant.admit().await?;
             return app.serve(request, upload, refused, permit, &self.name).await;
         }
-        let mut memory = Taken::nothing(tenant.memory.clone());
+        let mut memory = tenant.upload(request.remote.ip());
         let body = payload.read(&self.limits, &mut memory).await?;
         request.spent.add_received(body.len());
-        let permit = tenant.admit().await?.with(memory);
+        let permit = tenant.admit().await?.with(memory.finish());
         Ok(app.answer(request, body, found, permit, &self.name).await?)
     }
 

@@ -101,6 +101,11 @@ pub struct Limits {
     /// counts. By default three quarters of what the machine has, or the control
     /// group that the server is in; half of less than 2 GiB. Passed: 503.
     pub server_memory: Option<usize>,
+    /// The part of that which connections of clients have together, in bytes: their
+    /// buffers, the heads of requests, streams. By default an eighth, at least 8 MiB
+    /// and at most 64 KiB for each of [`Limits::connections`]. Passed: a stream is
+    /// refused, and connections of slow clients are closed.
+    pub connection_memory: Option<usize>,
     /// How long running requests may go on after the server was told to stop.
     pub drain: Duration,
 }
@@ -147,6 +152,7 @@ impl Default for Limits {
             code_cache: 10 << 30,
             instances: 1_000,
             server_memory: None,
+            connection_memory: None,
             drain: Duration::from_secs(10),
         }
     }

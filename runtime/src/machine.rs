@@ -17,6 +17,12 @@ const ADDRESSES: usize = (1 << 47) - (1 << 43);
 /// Descriptors that are not connections: listeners, logs, components, roots.
 const DESCRIPTORS: usize = 64;
 
+/// Connections have one part of so many of the server's memory, but no less than
+/// this, in bytes, and no more than each of them is expected to need at most.
+const FOR_CONNECTIONS: usize = 8;
+const LEAST_FOR_CONNECTIONS: usize = 8 << 20;
+pub(crate) const A_CONNECTION: usize = 64 << 10;
+
 /// The part of all descriptors that connections leave by default to the files
 /// that they are sent.
 const FOR_FILES: usize = 4;
@@ -97,7 +103,7 @@ pub(crate) fn room(limits: &Limits) -> Room {
 
 /// What is wrong with the limits of memory where there is so much.
 fn wrong_memory(limits: &Limits, there: Option<usize>) -> Vec<Unfit> {
-    let Limits { memory, server_memory, .. } = *limits;
+    let Limits { memory, server_memory, connection_memory, .. } = *limits;
     let mut problems = Vec::new();
     let mut most = |name, asked: usize, there: Option<usize>, what: &str| {
         if let Some(there) = there.filter(|there| asked > *there) {
@@ -109,6 +115,8 @@ fn wrong_memory(limits: &Limits, there: Option<usize>) -> Vec<Unfit> {
     most("memory", memory, there, machine);
     most("server-memory", server_memory.unwrap_or(0), there, machine);
     most("memory", memory, server_memory, "all tenants together have server-memory =");
+    let connections = connection_memory.unwrap_or(0);
+    most("connection-memory", connections, server_memory, "the server has server-memory =");
     // The defaults of these are for large machines, and do no harm on small ones.
     let usual = Limits::default();
     for (name, asked, usual) in [
@@ -131,10 +139,23 @@ fn wrong_memory(limits: &Limits, there: Option<usize>) -> Vec<Unfit> {
 /// there may be.
 const OTHERS: usize = 512 << 20;
 
-/// The memory of all tenants together, in bytes: the limit, or else what is left
-/// of what there is.
-pub(crate) fn server_memory(limits: &Limits) -> usize {
+/// The memory of all tenants and connections together, in bytes: the limit, or else
+/// what is left of what there is.
+fn server_memory(limits: &Limits) -> usize {
     limits.server_memory.or_else(|| memory::there_is().map(for_tenants)).unwrap_or(usize::MAX)
+}
+
+/// The part of that for all connections, in bytes.
+pub(crate) fn connection_memory(limits: &Limits) -> usize {
+    let all = server_memory(limits);
+    let most = limits.connections.saturating_mul(A_CONNECTION);
+    let usual = (all / FOR_CONNECTIONS).min(most).max(LEAST_FOR_CONNECTIONS).min(all / 2);
+    limits.connection_memory.unwrap_or(usual)
+}
+
+/// The part of that for all tenants together, in bytes.
+pub(crate) fn tenants_memory(limits: &Limits) -> usize {
+    server_memory(limits).saturating_sub(connection_memory(limits))
 }
 
 /// Three quarters of what there is; of a small machine half.
@@ -172,6 +193,23 @@ mod tests {
     fn a_part_of_the_memory_is_for_tenants() {
         for (there, expected) in [(16 << 30, 12 << 30), (1 << 30, 512 << 20), (4 << 20, 2 << 20)] {
             assert_eq!(for_tenants(there), expected);
+        }
+    }
+
+    #[test]
+    fn connections_have_a_part_of_the_memory() {
+        for (all, connections, part) in [
+            (64 << 20, 10_000, 8 << 20),
+            (1 << 30, 10_000, 128 << 20),
+            (100 << 30, 10_000, 10_000 * A_CONNECTION),
+            (8 << 20, 10_000, 4 << 20),
+            (1 << 30, 1, 8 << 20),
+        ] {
+            let limits = Limits { server_memory: Some(all), connections, ..Limits::default() };
+            assert_eq!(connection_memory(&limits), part, "{all} {connections}");
+            assert_eq!(tenants_memory(&limits), all - part, "{all} {connections}");
+            let limits = Limits { connection_memory: Some(1 << 20), ..limits };
+            assert_eq!(tenants_memory(&limits), all - (1 << 20));
         }
     }
 

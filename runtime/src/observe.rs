@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
-use http::{Method, StatusCode, Uri};
+use http::{Method, StatusCode, Uri, header};
 
 use crate::request::{Request, RequestId};
 use crate::tenant::Tenant;
@@ -190,6 +190,19 @@ impl Visit {
     /// Reports of the request for the developer of the server go to this log.
     pub(crate) fn set_server_log(&mut self, log: Option<Arc<ServerLog>>) {
         self.server_log = log;
+    }
+
+    /// The answer has begun: nobody reads the request's headers but the access log.
+    /// True if they are gone; a guest that still runs has them, too.
+    pub(crate) fn forget_headers(&mut self) -> bool {
+        let logged = [header::USER_AGENT, header::REFERER];
+        let kept = if self.log.is_some() { &logged[..] } else { &[] };
+        match self.request.as_mut().map(Arc::get_mut) {
+            Some(Some(request)) => request.forget_headers(kept),
+            Some(None) => return false,
+            None => {}
+        }
+        true
     }
 
     /// Tells of a failure in the server's log, and in its tenant's.

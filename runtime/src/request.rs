@@ -9,7 +9,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{Method, Uri, Version};
@@ -20,8 +20,11 @@ use crate::error::Refusal;
 use crate::limits::Limits;
 use crate::observe::Spent;
 use crate::peer::Asking;
-pub(crate) use payload::Payload;
+pub(crate) use payload::{Payload, Watch};
 pub(crate) use upload::Upload;
+
+/// What is kept of a header for the access log, in bytes.
+const LONGEST_KEPT: usize = 512;
 
 /// What names a request in logs and to its client: 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +140,16 @@ impl Request {
             return Err(Refusal::HeadersTooLarge(limits.headers));
         }
         Ok(())
+    }
+
+    /// Keeps no headers but copies of these: nobody asks for the others any more.
+    pub(crate) fn forget_headers(&mut self, but: &[HeaderName]) {
+        let kept = but.iter().filter_map(|name| {
+            let value = self.headers.get(name)?.as_bytes();
+            let value = value.get(..value.len().min(LONGEST_KEPT))?;
+            Some((name.clone(), HeaderValue::from_bytes(value).ok()?))
+        });
+        self.headers = kept.collect();
     }
 
     /// Path and query, as they were sent.

@@ -202,9 +202,10 @@ pub(crate) fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Unreadable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
         Refusal::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
-        Refusal::Overloaded { .. } | Refusal::Memory(_) | Refusal::HeadersTogether(_) => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Refusal::Overloaded { .. }
+        | Refusal::Memory(_)
+        | Refusal::HeadersTogether(_)
+        | Refusal::ConnectionMemory => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Guest(error) => match error {
             GuestError::PoolExhausted(_) | GuestError::Memory(_) => StatusCode::SERVICE_UNAVAILABLE,
             GuestError::NotLoaded(_)

@@ -10,12 +10,14 @@ mod http1;
 mod http2;
 mod inherited;
 pub(crate) mod listen;
+mod memory;
 mod open;
 mod proxy;
 mod rewound;
 mod stream;
 mod streams;
 mod timed;
+mod waiting;
 
 use std::io;
 use std::sync::Arc;
@@ -27,9 +29,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::Shared;
+use crate::machine::{A_CONNECTION, connection_memory};
 use addresses::Addresses;
 use connection::Context;
 use listen::Listeners;
+use memory::ConnectionMemory;
 use stream::Stream;
 pub(crate) use timed::GRACE;
 
@@ -59,7 +63,10 @@ pub(crate) async fn serve(
     let mut connections = JoinSet::new();
     let places = Arc::new(Semaphore::new(shared.limits.connections));
     let addresses = Arc::<Addresses>::default();
-    let context = Context { shared: shared.clone(), addresses: addresses.clone() };
+    let share = shared.limits.client_connections.saturating_mul(A_CONNECTION);
+    let memory = ConnectionMemory::new(connection_memory(&shared.limits), share);
+    let context =
+        Context { shared: shared.clone(), addresses: addresses.clone(), memory: Arc::new(memory) };
     let serve = |(stream, encrypted): (Stream, bool), place| {
         let (context, tls) = (context.clone(), tls.clone().filter(|_| encrypted));
         async move {
@@ -124,7 +131,7 @@ async fn accept(
     let place = loop {
         match timeout(PAUSE, places.clone().acquire_owned()).await {
             Ok(place) => break place.ok(),
-            Err(_) => addresses.end_quiet(),
+            Err(_) => addresses.make_places(),
         }
     };
     (place, listeners.accept().await)

@@ -3,6 +3,7 @@
 mod budget;
 mod debt;
 mod places;
+mod uploads;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -13,12 +14,14 @@ use std::time::{Duration, Instant};
 use crate::config::plan::{Clock, TenantPlan};
 use crate::error::Refusal;
 use crate::limits::Limits;
-use crate::limits::rate::{Buckets, Metered};
+use crate::limits::rate::{Buckets, Metered, network};
 use crate::observe::{Sink, Spent, Totals};
 use crate::site::TenantSite;
 pub(crate) use budget::{Bound, Budget, Lack, Reserve, Taken, Turn, Waits, oldest};
 pub(crate) use debt::Debt;
 use places::Places;
+pub(crate) use uploads::UploadMemory;
+use uploads::Uploads;
 
 /// What is shorter holds up nobody.
 pub(crate) const NOTICED: Duration = Duration::from_micros(100);
@@ -50,6 +53,7 @@ pub(crate) struct Running {
     /// Its routes of now, for calls between its apps.
     site: Mutex<Weak<TenantSite>>,
     places: Places,
+    uploads: Arc<Uploads>,
     buckets: Mutex<Buckets>,
     logged: Mutex<Metered>,
     /// Its lines of the access log.
@@ -93,6 +97,7 @@ impl Tenant {
             idle: AtomicUsize::new(0),
             site: Mutex::default(),
             places: Places::new(plan.limits.concurrency),
+            uploads: Arc::default(),
             buckets: Mutex::default(),
             logged: Mutex::default(),
             access: Mutex::default(),
@@ -207,6 +212,11 @@ impl Tenant {
     /// Does the same for a line of the access log, against `access-log-rate`.
     pub(crate) fn may_write_access(&self, bytes: usize) -> Option<u64> {
         self.running.take(&self.running.access, bytes, self.limits.access_log_rate)
+    }
+
+    /// The memory of a body that a client sends, until its request runs.
+    pub(crate) fn upload(&self, client: IpAddr) -> UploadMemory {
+        UploadMemory::new(self.running.uploads.clone(), self.memory.clone(), network(client))
     }
 
     /// Lets a request run, at once or after a short wait in a bounded queue.

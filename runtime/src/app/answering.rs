@@ -11,18 +11,19 @@ use crate::body::Observed;
 use crate::error::Refusal;
 use crate::observe::Visit;
 use crate::peer::Peer;
-use crate::request::{Misunderstood, Payload, Request};
+use crate::request::{Misunderstood, Payload, Request, Watch};
 use crate::respond::{self, Asked, ErrorPages, Response, refuse};
 use crate::site::Step;
 
 impl Shared {
     /// The answer to any request, or what makes it; `refused` is what is known
-    /// against the request already.
+    /// against the request already, `watch` is told how its body arrives.
     pub(crate) fn handle(
         &self,
         request: hyper::Request<Incoming>,
         peer: &Peer,
         refused: Option<Refusal>,
+        watch: Option<Box<dyn Watch>>,
     ) -> Answering {
         let site = self.site.load();
         let asked = Asked::of(request.headers());
@@ -48,10 +49,14 @@ impl Shared {
         };
         visit.request = Some(request.clone());
         match site.answer(&request, peer, &asked, &mut visit) {
-            Step::Answered(answer) => Answering::made(answer, head, visit),
+            Step::Answered(answer) => {
+                drop(request);
+                Answering::made(answer, head, visit)
+            }
             Step::Run(run) => Answering::Running(Box::pin(async move {
-                let payload = Payload::new(body);
+                let payload = Payload::new(body, watch);
                 let answer = run.answer(&request, payload, &asked, &mut visit).await;
+                drop(request);
                 respond::finish(answer, head, visit)
             })),
         }

@@ -36,14 +36,11 @@ enum Field<'a> {
     /// With the smallest and the largest value.
     Count(&'a mut usize, usize, usize),
     Rate(&'a mut Option<Rate>),
-    /// A part of what the machine has, unless it is said.
-    Share(&'a mut Option<usize>),
+    /// A part of something, unless it is said: which one, for people.
+    Share(&'a mut Option<usize>, &'static str),
     /// Bytes a second.
     Flow(&'a mut usize),
 }
-
-/// The default of a share, for people.
-const SHARE: &str = "3/4 of the machine's";
 
 const LARGEST_MEMORY: usize = 4 << 30;
 
@@ -95,7 +92,8 @@ keys! {
     "code" "max-code" "MYWEB_MAX_CODE" Server "compiled code that stays loaded; what is not asked for longest goes" |l| Field::Size(&mut l.code);
     "code-cache" "code-cache" "MYWEB_CODE_CACHE" Server "compiled code that is kept in the state directory" |l| Field::Size(&mut l.code_cache);
     "instances" "instances" "MYWEB_INSTANCES" Server "instances at the same time: the pool (then 503)" |l| Field::Count(&mut l.instances, 1, 30_000);
-    "server-memory" "max-server-memory" "MYWEB_MAX_SERVER_MEMORY" Server "memory of all tenants together (then 503)" |l| Field::Share(&mut l.server_memory);
+    "server-memory" "max-server-memory" "MYWEB_MAX_SERVER_MEMORY" Server "memory of all tenants and connections together (then 503)" |l| Field::Share(&mut l.server_memory, "3/4 of the machine's");
+    "connection-memory" "max-connection-memory" "MYWEB_MAX_CONNECTION_MEMORY" Server "the part of server-memory for buffers, heads and streams of all connections (then streams are refused and slow connections closed)" |l| Field::Share(&mut l.connection_memory, "1/8 of server-memory");
     "drain" "drain" "MYWEB_DRAIN" Server "time for running requests to end when the server stops" |l| Field::Time(&mut l.drain);
 }
 
@@ -120,7 +118,7 @@ impl Key {
             },
             Field::Time(time) => *time = text.parse::<Span>()?.0,
             Field::Rate(rate) => *rate = Some(text.parse()?),
-            Field::Share(size) => *size = Some(text.parse::<Bytes>()?.0),
+            Field::Share(size, _) => *size = Some(text.parse::<Bytes>()?.0),
             Field::Flow(flow) => *flow = text.parse::<Flow>()?.0,
             Field::Count(count, least, most) => {
                 let number = text.parse().ok().filter(|number| (least..=most).contains(number));
@@ -137,7 +135,9 @@ impl Key {
             Field::Size(size) | Field::Memory(size) => Bytes(*size).to_string(),
             Field::Time(time) => Span(*time).to_string(),
             Field::Rate(rate) => rate.map_or("none".to_owned(), |rate| rate.to_string()),
-            Field::Share(size) => size.map_or(SHARE.to_owned(), |size| Bytes(size).to_string()),
+            Field::Share(size, usual) => {
+                size.map_or((*usual).to_owned(), |size| Bytes(size).to_string())
+            }
             Field::Flow(flow) => Flow(*flow).to_string(),
             Field::Count(count, ..) => count.to_string(),
         }
@@ -146,7 +146,7 @@ impl Key {
     /// What a value looks like, in one word, for people.
     pub(crate) fn placeholder(&self) -> &'static str {
         match (self.field)(&mut Limits::default()) {
-            Field::Size(_) | Field::Memory(_) | Field::Share(_) => "SIZE",
+            Field::Size(_) | Field::Memory(_) | Field::Share(..) => "SIZE",
             Field::Time(_) => "TIME",
             Field::Rate(_) | Field::Flow(_) => "RATE",
             Field::Count(..) => "N",
@@ -156,7 +156,7 @@ impl Key {
     /// How a value is written.
     pub(crate) fn example(&self) -> &'static str {
         match (self.field)(&mut Limits::default()) {
-            Field::Size(_) | Field::Memory(_) | Field::Share(_) => "64MiB",
+            Field::Size(_) | Field::Memory(_) | Field::Share(..) => "64MiB",
             Field::Time(_) => "250ms",
             Field::Rate(_) => "200/s",
             Field::Flow(_) => "1MiB/s",
@@ -168,7 +168,7 @@ impl Key {
     pub(crate) fn value(&self, limits: &Limits) -> Option<usize> {
         match (self.field)(&mut limits.clone()) {
             Field::Size(value) | Field::Memory(value) | Field::Count(value, ..) => Some(*value),
-            Field::Share(value) => *value,
+            Field::Share(value, _) => *value,
             Field::Time(_) | Field::Rate(_) | Field::Flow(_) => None,
         }
     }
@@ -190,7 +190,7 @@ mod tests {
             ..Limits::default()
         };
         limits.client_rate = limits.rate;
-        limits.server_memory = Some(1 << 30);
+        (limits.server_memory, limits.connection_memory) = (Some(1 << 30), Some(1 << 20));
         for key in KEYS {
             let text = key.show(&limits);
             let mut read = limits.clone();

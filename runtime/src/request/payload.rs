@@ -18,15 +18,21 @@ use super::{Request, Upload};
 use crate::error::Refusal;
 use crate::limits::Limits;
 use crate::server::GRACE;
-use crate::tenant::Taken;
+use crate::tenant::UploadMemory;
 
 /// A request's body, not yet read.
 pub(crate) struct Payload(Arriving);
 
+/// Told how a body arrives, until it is dropped.
+pub(crate) trait Watch: Send + Sync {
+    /// Its reader waits for more of it, or has some.
+    fn waits(&mut self, waits: bool);
+}
+
 /// A body that arrives.
 pub(super) enum Arriving {
     /// From a client.
-    Client(Incoming),
+    Client(Incoming, Option<Box<dyn Watch>>),
     /// From another app of the tenant.
     App(UnsyncBoxBody<Bytes, io::Error>),
 }
@@ -40,29 +46,36 @@ impl Body for Arriving {
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self.get_mut() {
-            Arriving::Client(body) => Pin::new(body).poll_frame(cx).map_err(io::Error::other),
+            Arriving::Client(body, watch) => {
+                let polled = Pin::new(&mut *body).poll_frame(cx).map_err(io::Error::other);
+                watch.iter_mut().for_each(|watch| watch.waits(polled.is_pending()));
+                if body.is_end_stream() {
+                    *watch = None;
+                }
+                polled
+            }
             Arriving::App(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Arriving::Client(body) => body.is_end_stream(),
+            Arriving::Client(body, _) => body.is_end_stream(),
             Arriving::App(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Arriving::Client(body) => body.size_hint(),
+            Arriving::Client(body, _) => body.size_hint(),
             Arriving::App(body) => body.size_hint(),
         }
     }
 }
 
 impl Payload {
-    pub(crate) fn new(body: Incoming) -> Payload {
-        Payload(Arriving::Client(body))
+    pub(crate) fn new(body: Incoming, watch: Option<Box<dyn Watch>>) -> Payload {
+        Payload(Arriving::Client(body, watch))
     }
 
     /// The body of a request of another app of the tenant.
@@ -75,7 +88,11 @@ impl Payload {
     /// # Errors
     /// It is larger than the limit, announced or not, breaks off, takes too
     /// long, or there is no memory for it.
-    pub(crate) async fn read(self, limits: &Limits, memory: &mut Taken) -> Result<Bytes, Refusal> {
+    pub(crate) async fn read(
+        self,
+        limits: &Limits,
+        memory: &mut UploadMemory,
+    ) -> Result<Bytes, Refusal> {
         if self.0.is_end_stream() {
             return Ok(Bytes::new());
         }
@@ -120,7 +137,7 @@ const ROOM: usize = 64 << 10;
 async fn collect(
     mut body: Arriving,
     limits: &Limits,
-    memory: &mut Taken,
+    memory: &mut UploadMemory,
 ) -> Result<Bytes, Refusal> {
     let most = limits.body;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -139,7 +156,11 @@ async fn collect(
             return Err(Refusal::BodyTooLarge(most));
         }
         if needed == piece.len() {
-            memory.more(needed).map_err(Refusal::Memory)?;
+            match body.is_end_stream() {
+                true => memory.take_whole(needed),
+                false => memory.more(needed),
+            }
+            .map_err(Refusal::Memory)?;
             first = piece;
             continue;
         }

@@ -2,8 +2,8 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,8 +13,11 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::connection::Left;
+use super::memory::{Account, Held};
+use super::waiting::Waiting;
 use crate::body::Observed;
 use crate::coarse;
+use crate::request::Watch;
 
 /// How long a connection on which nothing goes on stays open once it is to end: a
 /// request may be on its way.
@@ -25,7 +28,6 @@ pub(super) const BRIEF: Duration = Duration::from_secs(1);
 const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// What goes on on a connection.
-#[derive(Debug)]
 pub(super) struct Activity {
     /// By [`coarse::now`].
     started: Duration,
@@ -43,7 +45,14 @@ pub(super) struct Activity {
     /// Whether it is to end, and whether all others are, too.
     ending: AtomicBool,
     draining: AtomicBool,
+    /// Whether it is to end at once.
+    killed: AtomicBool,
     told: Notify,
+    waiting: Waiting,
+    /// Its memory, once it is known whose it is.
+    account: OnceLock<Arc<Account>>,
+    /// What bodies of requests may have in its buffers together, in bytes.
+    windows: AtomicUsize,
 }
 
 /// A request, from its head to the end of its answer.
@@ -51,6 +60,16 @@ pub(super) struct Running {
     activity: Arc<Activity>,
     head: usize,
     of_app: bool,
+    /// The memory of its head and its stream.
+    held: Option<Held>,
+}
+
+/// The body of a request that arrives, until its end or until nobody reads it.
+pub(super) struct Arrival {
+    activity: Arc<Activity>,
+    window: usize,
+    is_waited_for: bool,
+    _held: Option<Held>,
 }
 
 impl Activity {
@@ -65,7 +84,11 @@ impl Activity {
             last: AtomicU64::new(0),
             ending: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
             told: Notify::new(),
+            waiting: Waiting::default(),
+            account: OnceLock::new(),
+            windows: AtomicUsize::new(0),
         })
     }
 
@@ -73,7 +96,64 @@ impl Activity {
     pub(super) fn begin(self: &Arc<Activity>, head: usize) -> Running {
         self.running.fetch_add(1, Relaxed);
         self.heads.fetch_add(head, Relaxed);
-        Running { activity: self.clone(), head, of_app: false }
+        Running { activity: self.clone(), head, of_app: false, held: None }
+    }
+
+    /// Its memory is of this account from now on.
+    pub(super) fn set_account(&self, account: Arc<Account>) {
+        // It is set once, before anything is held.
+        let _ = self.account.set(account);
+    }
+
+    /// Holds memory for something of the connection; `None` if there is none.
+    pub(super) fn hold(&self, bytes: usize) -> Option<Held> {
+        self.account.get()?.hold(bytes)
+    }
+
+    /// The memory that it holds, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.account.get().map_or(0, |account| account.bytes())
+    }
+
+    /// A body begins to arrive of which `window` bytes may be there unread, and `most`
+    /// of all bodies. `None` if there is no memory for them.
+    pub(super) fn arrive(self: &Arc<Activity>, window: usize, most: usize) -> Option<Arrival> {
+        let window = window.min(most.saturating_sub(self.windows.load(Relaxed)));
+        let held = Some(self.hold(window)?);
+        self.windows.fetch_add(window, Relaxed);
+        Some(Arrival { activity: self.clone(), window, is_waited_for: false, _held: held })
+    }
+
+    /// The server waits for the client, or no longer does.
+    pub(super) fn wait(&self, waits: bool) {
+        match waits {
+            true => self.waiting.begin(coarse::now()),
+            false => self.waiting.end(coarse::now()),
+        }
+    }
+
+    /// So many bytes came, or went.
+    pub(super) fn moved(&self, bytes: usize) {
+        self.waiting.moved(bytes, coarse::now());
+    }
+
+    /// How long its client has been slow, or nothing has run, if that is long.
+    pub(super) fn idle_or_slow_for(&self) -> Option<Duration> {
+        let slow = self.waiting.slow_for(coarse::now());
+        slow.or_else(|| Some(self.quiet_for()).filter(|quiet| *quiet >= BRIEF))
+    }
+
+    /// Ends it: gracefully if nothing runs, at once if its client is slow.
+    pub(super) fn make_room(&self) {
+        if self.waiting.slow_for(coarse::now()).is_some() {
+            self.killed.store(true, Relaxed);
+        }
+        self.end();
+    }
+
+    /// Whether it is to end at once.
+    pub(super) fn is_killed(&self) -> bool {
+        self.killed.load(Relaxed)
     }
 
     /// Ready once `left` is while an app answers: a guest is not kept running for a
@@ -134,18 +214,24 @@ impl Activity {
 
     /// Tells whether a part of a request's head is there, and not all of it.
     pub(super) fn set_head_begun(&self, begun: bool) {
-        self.head_begun.store(begun, Relaxed);
+        if self.head_begun.swap(begun, Relaxed) != begun {
+            self.wait(begun);
+        }
     }
 
     /// Ready once nothing has run for so long.
     pub(super) async fn quiet(&self, idle: Duration) {
         loop {
+            let told = self.told.notified();
             let quiet = self.quiet_for();
-            if quiet >= idle {
+            if quiet >= idle || self.is_killed() {
                 return;
             }
             // What runs may end now at the earliest.
-            sleep(idle - quiet).await;
+            tokio::select! {
+                () = sleep(idle - quiet) => {}
+                () = told => {}
+            }
         }
     }
 
@@ -174,6 +260,23 @@ impl Running {
         self
     }
 
+    /// With memory that is held for as long.
+    pub(super) fn holding(mut self, held: Held) -> Running {
+        self.held = Some(held);
+        self
+    }
+
+    /// The headers are no longer in memory: it holds no more than so much.
+    pub(super) fn forget_head(&mut self, bytes: usize) {
+        self.held.iter_mut().for_each(|held| held.shrink(bytes));
+        self.activity.heads.fetch_sub(std::mem::take(&mut self.head), Relaxed);
+    }
+
+    /// The memory that it holds, which is held for longer than it runs.
+    pub(super) fn take_held(&mut self) -> Option<Held> {
+        self.held.take()
+    }
+
     /// Whether the server drains.
     pub(super) fn is_last(&self) -> bool {
         self.activity.draining.load(Relaxed)
@@ -191,15 +294,41 @@ impl Drop for Running {
     }
 }
 
+impl Watch for Arrival {
+    fn waits(&mut self, waits: bool) {
+        if self.is_waited_for != waits {
+            self.is_waited_for = waits;
+            self.activity.wait(waits);
+        }
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        self.waits(false);
+        self.activity.windows.fetch_sub(self.window, Relaxed);
+    }
+}
+
 /// An answer's body, whose way is followed.
 pub(super) struct Tracked {
     body: Observed,
-    _running: Option<Running>,
+    running: Option<Running>,
 }
 
 impl Tracked {
     pub(super) fn new(body: Observed, running: Option<Running>) -> Tracked {
-        Tracked { body, _running: running }
+        Tracked { body, running }
+    }
+
+    /// Its connection, as long as it runs.
+    pub(super) fn activity(&self) -> Option<&Arc<Activity>> {
+        self.running.as_ref().map(|running| &running.activity)
+    }
+
+    /// The memory of its stream, which lasts until the last piece is sent.
+    pub(super) fn take_held(&mut self) -> Option<Held> {
+        self.running.as_mut()?.take_held()
     }
 }
 

@@ -3,31 +3,41 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::activity::{Activity, BRIEF};
+use super::activity::Activity;
+use super::memory::Network;
 use crate::limits::rate::network;
 
 /// How many connections are told to end at once where places are short.
 const AT_ONCE: usize = 32;
 
 /// Connections by the network that they come from.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Addresses(Mutex<All>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct All {
-    networks: HashMap<Network, HashMap<u64, Arc<Activity>>>,
+    networks: HashMap<Network, Connections>,
     next: u64,
     draining: bool,
 }
 
-/// `None` for those that are not counted.
-type Network = Option<IpAddr>;
+/// The connections of a network, by number.
+type Connections = HashMap<u64, Arc<Activity>>;
+
+impl All {
+    /// The connections of the networks that have more than half of what any has.
+    fn of_busiest(&self, has: impl Fn(&Connections) -> usize) -> Vec<&Arc<Activity>> {
+        let networks: Vec<_> = self.networks.values().map(|there| (has(there), there)).collect();
+        let most = networks.iter().map(|(has, _)| *has).max().unwrap_or_default();
+        let busiest = networks.into_iter().filter(|(has, _)| has * 2 > most);
+        busiest.flat_map(|(_, there)| there.values()).collect()
+    }
+}
 
 /// A place of a connection.
-#[derive(Debug)]
 pub(super) struct Place {
     addresses: Arc<Addresses>,
     network: Network,
@@ -65,18 +75,35 @@ impl Addresses {
         all.networks.values().flat_map(HashMap::values).for_each(|activity| activity.drain());
     }
 
-    /// Tells some connections on which nothing goes on to end, longest quiet first:
-    /// of the networks that have more than half as many as any, so that none takes
-    /// the places of those that have few.
-    pub(super) fn end_quiet(&self) {
+    /// Tells some connections to end on which nothing goes on, or whose clients are
+    /// slow, longest first: of the networks that have more than half as many as any,
+    /// so that none takes the places of those that have few.
+    pub(super) fn make_places(&self) {
         let all = self.all();
-        let most = all.networks.values().map(HashMap::len).max().unwrap_or_default();
-        let large = all.networks.values().filter(|there| there.len() * 2 > most);
-        let activities = large.flat_map(HashMap::values);
-        let quiet = activities.map(|activity| (activity.quiet_for(), activity));
-        let mut quiet: Vec<_> = quiet.filter(|(time, _)| *time >= BRIEF).collect();
-        quiet.sort_by_key(|(time, _)| Reverse(*time));
-        quiet.into_iter().take(AT_ONCE).for_each(|(_, activity)| activity.end());
+        let ending = all.of_busiest(HashMap::len).into_iter();
+        let mut ending: Vec<_> =
+            ending.filter_map(|activity| Some((activity.idle_or_slow_for()?, activity))).collect();
+        ending.sort_by_key(|(time, _)| Reverse(*time));
+        ending.into_iter().take(AT_ONCE).for_each(|(_, activity)| activity.make_room());
+    }
+
+    /// Does the same until connections with so many bytes of memory end, largest
+    /// first, of the networks that have more than half as much memory as any.
+    pub(super) fn free(&self, bytes: usize) {
+        let all = self.all();
+        let bytes_of = |there: &Connections| there.values().map(|one| one.bytes()).sum();
+        let ending = all.of_busiest(bytes_of).into_iter();
+        let ending = ending.filter(|activity| activity.idle_or_slow_for().is_some());
+        let mut ending: Vec<_> = ending.map(|activity| (activity.bytes(), activity)).collect();
+        ending.sort_by_key(|(bytes, _)| Reverse(*bytes));
+        let mut freed = 0;
+        for (held, activity) in ending {
+            if freed >= bytes {
+                return;
+            }
+            freed += held;
+            activity.make_room();
+        }
     }
 
     fn all(&self) -> MutexGuard<'_, All> {

@@ -13,12 +13,18 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use super::activity::Activity;
 use super::frames::{Frames, PREFACE, TOO_MANY};
 use super::framing::{Framing, Wrong};
+use super::memory::Held;
 use crate::limits::Limits;
 
 /// A stream whose incoming bytes pass a check.
 pub(super) struct Checked<S> {
     stream: S,
     check: Check,
+    activity: Arc<Activity>,
+    /// The memory of a head that is large, or has not ended.
+    head: Option<Held>,
+    /// The most that a head has, as it was sent.
+    largest: usize,
     /// What is left to be read in place of what was refused.
     refusal: Option<&'static [u8]>,
     /// How long a head may take, from its first byte to its last.
@@ -34,7 +40,8 @@ pub(super) struct Checked<S> {
 enum Check {
     Http1 {
         framing: Framing,
-        activity: Arc<Activity>,
+        /// Bytes of the head that is being read.
+        bytes: usize,
         /// How long nothing may run.
         idle_time: Duration,
     },
@@ -45,6 +52,9 @@ enum Check {
         started: Instant,
     },
 }
+
+/// What a head may have in the buffers that every connection has, in bytes.
+const BUFFER: usize = 8 << 10;
 
 /// No request can have this where a head or a chunk goes on: hyper answers 400
 /// and closes, after the answers to the requests before.
@@ -62,19 +72,61 @@ impl<S> Checked<S> {
         activity: Arc<Activity>,
     ) -> Checked<S> {
         let (framing, idle_time) = (Framing::default(), limits.idle_time);
-        let check = Check::Http1 { framing, activity, idle_time };
-        Checked::new(stream, check, limits.header_time, first_head)
+        let check = Check::Http1 { framing, bytes: 0, idle_time };
+        Checked::new(stream, check, limits, first_head, activity)
     }
 
-    pub(super) fn http2(stream: S, head_time: Duration, first_head: Instant) -> Checked<S> {
+    pub(super) fn http2(
+        stream: S,
+        limits: &Limits,
+        first_head: Instant,
+        activity: Arc<Activity>,
+    ) -> Checked<S> {
         let (preface, started) = (PREFACE.len(), Instant::now());
         let check = Check::Http2 { frames: Frames::default(), preface, started };
-        Checked::new(stream, check, head_time, first_head)
+        Checked::new(stream, check, limits, first_head, activity)
     }
 
-    fn new(stream: S, check: Check, head_time: Duration, first_head: Instant) -> Checked<S> {
-        let (refusal, late, idle) = (None, None, None);
-        Checked { stream, check, refusal, head_time, first_head, late, idle }
+    fn new(
+        stream: S,
+        check: Check,
+        limits: &Limits,
+        first_head: Instant,
+        activity: Arc<Activity>,
+    ) -> Checked<S> {
+        let (head_time, largest) = (limits.header_time, limits.headers.saturating_add(limits.uri));
+        let (refusal, late, idle, head) = (None, None, None, None);
+        Checked {
+            stream,
+            check,
+            activity,
+            head,
+            largest,
+            refusal,
+            head_time,
+            first_head,
+            late,
+            idle,
+        }
+    }
+
+    /// Holds memory for the head that is being read, beyond what a connection has.
+    fn hold_head(&mut self) -> io::Result<()> {
+        let needed = match &self.check {
+            Check::Http1 { bytes, .. } if *bytes > BUFFER => bytes.saturating_mul(2),
+            Check::Http1 { .. } => 0,
+            Check::Http2 { frames, .. } => frames.unfinished(self.largest.saturating_mul(4)),
+        };
+        let has = self.head.as_ref().map_or(0, Held::bytes);
+        if needed <= has && needed > 0 {
+            return Ok(());
+        }
+        self.head = None;
+        if needed > 0 {
+            let held = self.activity.hold(needed.next_multiple_of(BUFFER));
+            self.head = Some(held.ok_or_else(|| io::Error::other("no memory for a head"))?);
+        }
+        Ok(())
     }
 
     /// Whether a request has begun whose end has not arrived, or never will.
@@ -123,7 +175,8 @@ impl<S> Checked<S> {
     /// looked at when the sleep is over: a sleep that is set anew for each costs
     /// more than all other deadlines together.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<&'static str> {
-        let Check::Http1 { activity, idle_time, .. } = &self.check else { return Poll::Pending };
+        let Check::Http1 { idle_time, .. } = &self.check else { return Poll::Pending };
+        let activity = &self.activity;
         // One that will wake this task need not be polled again.
         if let Some((waker, idle)) = &self.idle
             && !idle.is_elapsed()
@@ -148,18 +201,21 @@ impl<S> Checked<S> {
 impl Check {
     /// Looks at bytes that arrived. What is refused: how many are sound, and
     /// what is read in place of the others.
-    fn check(&mut self, bytes: &[u8]) -> Result<(), (usize, &'static [u8])> {
+    fn check(&mut self, new: &[u8]) -> Result<(), (usize, &'static [u8])> {
         match self {
-            Check::Http1 { framing, activity, .. } => {
-                let checked = framing.check(bytes);
-                activity.set_head_begun(framing.head().is_some());
+            Check::Http1 { framing, bytes, .. } => {
+                let in_body = framing.is_in_body();
+                let head = framing.head();
+                let checked = framing.check(new);
+                let more = if in_body { 0 } else { new.len() };
+                *bytes = if head.is_some() { *bytes + more } else { more };
                 checked.map_err(|(sound, wrong)| match wrong {
                     Wrong::Ambiguous => (sound, INVALID),
                     Wrong::Version => (sound, UNKNOWN_VERSION),
                 })
             }
             Check::Http2 { frames, preface, started } => {
-                let (before, rest) = bytes.split_at(bytes.len().min(*preface));
+                let (before, rest) = new.split_at(new.len().min(*preface));
                 *preface -= before.len();
                 let checked = frames.check(rest, started.elapsed().as_secs());
                 checked.map_err(|sound| (before.len() + sound, &TOO_MANY[..]))
@@ -193,7 +249,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Checked<S> {
                 }
             }
             let new = buffer.filled().get(before..).unwrap_or_default();
-            if let Err((sound, instead)) = self.check.check(new) {
+            let checked = self.check.check(new);
+            self.activity.set_head_begun(self.check.head().is_some());
+            self.hold_head()?;
+            if let Err((sound, instead)) = checked {
                 buffer.set_filled(before + sound);
                 self.refusal = Some(instead);
             }

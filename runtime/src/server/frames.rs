@@ -14,6 +14,10 @@ const BYTES_A_FRAME: u64 = 1_024;
 /// The length of a frame's head (RFC 9113 section 4.1).
 const HEAD: usize = 9;
 
+/// What a field of a head takes in memory beside its text, in bytes: its places in a
+/// `HeaderMap`. It may be one byte on its way.
+pub(super) const FIELD: usize = 114;
+
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
@@ -36,6 +40,10 @@ pub(super) struct Frames {
     sent: u64,
     /// Within the head of a request, which may be several frames.
     block: bool,
+    /// The bytes of its frames that have ended.
+    decoded: usize,
+    /// The length of the frame that has begun.
+    length: usize,
     /// Frames that have begun, those of a head as one.
     begun: u64,
 }
@@ -72,9 +80,11 @@ impl Frames {
             if self.have == HEAD {
                 self.have = 0;
                 let [a, b, c, kind, flags, ..] = self.head;
-                self.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+                self.length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+                self.left = self.length;
                 if matches!(kind, HEADERS | CONTINUATION) {
                     self.block = flags & END_HEADERS == 0;
+                    self.decoded = if self.block { self.decoded + self.length } else { 0 };
                 }
                 if self.is_free(kind) && !self.may_have_one_more(second) {
                     return Err(start);
@@ -90,6 +100,14 @@ impl Frames {
         let [.., kind, _, _, _, _, _] = self.head;
         let within_frame = self.left > 0 && kind != DATA;
         (self.have > 0 || self.block || within_frame).then_some(self.begun)
+    }
+
+    /// The memory of the frame and the head that have begun and not ended, in bytes;
+    /// no head is larger than `most`.
+    pub(super) fn unfinished(&self, most: usize) -> usize {
+        let [.., kind, _, _, _, _, _] = self.head;
+        let frame = if kind == DATA || self.left == 0 { 0 } else { self.length - self.left };
+        frame + self.decoded.saturating_mul(FIELD).min(most)
     }
 
     /// Whether a frame carries nothing that anybody asked for.

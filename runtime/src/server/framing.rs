@@ -75,6 +75,11 @@ impl Framing {
         begun.then_some(self.heads)
     }
 
+    /// Whether the next bytes are of a body.
+    pub(super) fn is_in_body(&self) -> bool {
+        matches!(self.state, State::Body(_) | State::Chunk(_))
+    }
+
     /// Whether a request has begun and not ended.
     pub(super) fn is_within_request(&self) -> bool {
         !matches!(self.state, State::Start) || !self.line.is_empty()

@@ -2,23 +2,29 @@
 
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
+use http_body::Body as _;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::timeout;
 
-use super::activity::BRIEF;
+use super::activity::{Activity, BRIEF};
 use super::checked::Checked;
-use super::connection::{Answers, Begun};
+use super::connection::{Answer, Answers, Begun};
 use super::rewound::Rewound;
 use crate::error::Refusal;
 use crate::limits::Limits;
 
 /// hyper's smallest buffer, in bytes (it panics below it).
 const MIN_BUFFER: usize = 8_192;
+
+/// What is read of a body before its reader wants it, in bytes.
+const BODY: usize = 64 << 10;
 
 /// How long a client may still send what nobody reads any more.
 const LINGER: Duration = Duration::from_secs(2);
@@ -49,7 +55,7 @@ where
         .max_buf_size(limits.headers.saturating_add(limits.uri).max(MIN_BUFFER))
         .serve_connection(
             TokioIo::new(checked),
-            service_fn(|request| answers.answer(request, activity.begin(0), None)),
+            service_fn(|request| answers.of_http1(request, &activity)),
         );
     let mut stop = pin!(async {
         activity.told().await;
@@ -67,6 +73,9 @@ where
             () = &mut abandoned => return Err(io::Error::other("the client has left")),
             () = &mut stop, if !stopping => stopping = true,
         }
+        if activity.is_killed() {
+            return Err(io::Error::other("ended by the server: the client is slow"));
+        }
         Pin::new(&mut connection).graceful_shutdown();
     };
     // What hyper could not read it has answered; anything else broke off.
@@ -81,6 +90,20 @@ where
         linger(checked.into_stream()).await;
     }
     Ok(())
+}
+
+impl Answers {
+    /// Answers a request, with memory for its body while that arrives.
+    fn of_http1(&self, request: http::Request<Incoming>, activity: &Arc<Activity>) -> Answer {
+        let (mut arrival, mut refused) = (None, None);
+        if !request.body().is_end_stream() {
+            let announced = request.body().size_hint().exact().unwrap_or(u64::MAX);
+            let window = usize::try_from(announced).unwrap_or(BODY).min(BODY);
+            arrival = activity.arrive(window, BODY);
+            refused = arrival.is_none().then_some(Refusal::ConnectionMemory);
+        }
+        self.answer(request, activity.begin(0), refused, arrival)
+    }
 }
 
 /// What hyper found wrong with a head.

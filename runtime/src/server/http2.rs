@@ -2,16 +2,21 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, Request};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::activity::Activity;
 use super::checked::Checked;
-use super::connection::{Answers, Begun};
+use super::connection::{Answer, Answers, Begun, STREAM};
+use super::frames::FIELD;
+use super::memory;
 use super::rewound::Rewound;
 use super::streams::{Pieces, Streams};
 use crate::error::Refusal;
@@ -41,14 +46,24 @@ where
     let limits = &context.shared.limits;
     activity.touch();
     let stream = Rewound::new(stream, before.freeze());
-    let io = TokioIo::new(Checked::http2(stream, limits.header_time, first_head));
+    let Some(_held) = activity.hold(memory::HTTP2) else {
+        return Err(io::Error::other("connections from the address have all their memory"));
+    };
+    let io = TokioIo::new(Checked::http2(stream, limits, first_head, activity.clone()));
     let streams = Streams::new(limits.send_time);
     let answers = Answers::new(peer, &context, None);
-    let service = service_fn(|request: http::Request<Incoming>| {
-        let running = activity.begin(size(request.headers()));
-        let refused = (activity.heads() > HEADERS).then_some(Refusal::HeadersTogether(HEADERS));
-        let (answering, progress) = (answers.answer(request, running, refused), streams.begin());
-        async move { answering.await.map(|answer| answer.map(|body| Pieces::new(body, progress))) }
+    let service = service_fn(|request: Request<Incoming>| {
+        let progress = streams.begin();
+        let answering = answers.of_http2(request, &activity);
+        if answering.is_none() {
+            context.make_room();
+        }
+        async move {
+            // The client may ask again (RFC 9113 section 8.7).
+            let answering = answering.ok_or_else(|| h2::Error::from(h2::Reason::REFUSED_STREAM))?;
+            let Ok(answer) = answering.await;
+            Ok::<_, h2::Error>(answer.map(|body| Pieces::new(body, progress)))
+        }
     });
     let head = limits.headers.saturating_add(limits.uri);
     let connection = http2::Builder::new(streams.clone())
@@ -66,6 +81,9 @@ where
         () = activity.told() => {}
         () = activity.quiet(limits.idle_time) => {}
     }
+    if activity.is_killed() {
+        return Err(io::Error::other("ended by the server: the client is slow"));
+    }
     // GOAWAY; what runs goes on, a client that does not leave is left.
     connection.as_mut().graceful_shutdown();
     activity.touch();
@@ -78,9 +96,34 @@ where
     }
 }
 
+impl Answers {
+    /// Answers a request; `None` if there is no memory for its head, its stream and
+    /// its body.
+    fn of_http2(&self, request: Request<Incoming>, activity: &Arc<Activity>) -> Option<Answer> {
+        let (uri, headers) = (request.uri(), request.headers());
+        let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
+        let head = size(headers) + headers.len() * (FIELD - EACH) + target;
+        let held = activity.hold(STREAM + head)?;
+        let arrival = match request.body().is_end_stream() {
+            true => None,
+            false => {
+                let announced = request.body().size_hint().exact().unwrap_or(u64::MAX);
+                let window = usize::try_from(announced).unwrap_or(usize::MAX);
+                let window = window.min(STREAM_WINDOW as usize);
+                Some(activity.arrive(window, CONNECTION_WINDOW as usize)?)
+            }
+        };
+        let running = activity.begin(size(headers)).holding(held);
+        let refused = (activity.heads() > HEADERS).then_some(Refusal::HeadersTogether(HEADERS));
+        Some(self.answer(request, running, refused, arrival))
+    }
+}
+
+/// A field beside its text, as it is counted for a connection, in bytes.
+const EACH: usize = 32;
+
 /// The size of headers as they are kept, in bytes, with what each costs beside
 /// (RFC 9113 section 6.5.2).
 fn size(headers: &HeaderMap) -> usize {
-    const EACH: usize = 32;
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + EACH).sum()
 }

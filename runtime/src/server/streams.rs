@@ -12,11 +12,15 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep};
 
-use super::activity::Tracked;
+use super::activity::{Activity, Tracked};
+use super::memory::Held;
 
 /// What is handed to hyper at once, in bytes. It takes the next piece when the
 /// client has taken what was before, so each is a sign that the client goes on.
 const PIECE: usize = 16 << 10;
+
+/// What a stream holds of a body without being counted, in bytes.
+const SMALL: usize = 1 << 10;
 
 /// Runs the streams of a connection, each as long as its client goes on.
 #[derive(Clone)]
@@ -92,12 +96,65 @@ pub(super) struct Pieces {
     body: Tracked,
     /// What is left of what the body gave last.
     left: Bytes,
+    /// The memory of that.
+    held: Option<Held>,
     progress: Arc<Progress>,
+    /// The connection, and whether the stream waits for its client.
+    activity: Option<Arc<Activity>>,
+    waits: bool,
+}
+
+/// The last piece of a body, with memory that is held until it is sent.
+struct Last {
+    bytes: Bytes,
+    _held: [Option<Held>; 2],
+}
+
+impl AsRef<[u8]> for Last {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Pieces {
     pub(super) fn new(body: Tracked, progress: Arc<Progress>) -> Pieces {
-        Pieces { body, left: Bytes::new(), progress }
+        let activity = body.activity().cloned();
+        Pieces { body, left: Bytes::new(), held: None, progress, activity, waits: false }
+    }
+
+    fn set_waits(&mut self, waits: bool) {
+        if let Some(activity) = self.activity.as_ref().filter(|_| self.waits != waits) {
+            activity.wait(waits);
+            self.waits = waits;
+        }
+    }
+
+    /// Takes what the body gave, with memory for it.
+    fn take(&mut self, bytes: Bytes) -> io::Result<()> {
+        self.held = None;
+        if let Some(activity) = self.activity.as_ref().filter(|_| bytes.len() > SMALL) {
+            let held = activity.hold(bytes.len());
+            self.held = Some(held.ok_or_else(|| io::Error::other("no memory for a stream"))?);
+        }
+        self.left = bytes;
+        Ok(())
+    }
+
+    /// The next piece. What is sent of the last one is not known: it holds its memory.
+    fn piece(&mut self) -> Bytes {
+        let size = self.left.len().min(PIECE);
+        let bytes = self.left.split_to(size);
+        if !self.left.is_empty() || !self.body.is_end_stream() {
+            return bytes;
+        }
+        let held = [self.body.take_held(), self.held.take()];
+        Bytes::from_owner(Last { bytes, _held: held })
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        self.set_waits(false);
     }
 }
 
@@ -113,19 +170,21 @@ impl Body for Pieces {
         if self.left.is_empty() {
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(bytes) => self.left = bytes,
+                    Ok(bytes) => self.take(bytes)?,
                     Err(frame) => return Poll::Ready(Some(Ok(frame))),
                 },
                 Poll::Pending => {
                     // The client waits for the answer, not the other way around.
                     self.progress.taken.store(0, Relaxed);
+                    self.set_waits(false);
                     return Poll::Pending;
                 }
                 ended => return ended,
             }
         }
-        let piece = self.left.len().min(PIECE);
-        Poll::Ready(Some(Ok(Frame::data(self.left.split_to(piece)))))
+        self.set_waits(true);
+        let piece = self.piece();
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -3,12 +3,15 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::activity::Activity;
+use super::memory::Held;
 use super::stream::Stream;
 
 /// How long a client may send a body slower than at its least rate.
@@ -16,6 +19,9 @@ pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// How often a slow client is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// What waits to be written while the client takes nothing, in bytes.
+const BLOCKED: usize = 64 << 10;
 
 /// A stream whose writes do not stall.
 pub(super) struct Timed {
@@ -27,6 +33,9 @@ pub(super) struct Timed {
     rate: usize,
     /// Since the client kept a write waiting.
     pace: Option<Pace>,
+    activity: Arc<Activity>,
+    /// The memory of what waits to be written, while it does.
+    blocked: Option<Held>,
 }
 
 /// How a client takes what is sent.
@@ -49,8 +58,26 @@ struct Pace {
 }
 
 impl Timed {
-    pub(super) fn new(stream: Stream, send_time: Duration, rate: usize) -> Timed {
-        Timed { stream, send_time, rate, pace: None }
+    pub(super) fn new(
+        stream: Stream,
+        send_time: Duration,
+        rate: usize,
+        activity: Arc<Activity>,
+    ) -> Timed {
+        Timed { stream, send_time, rate, pace: None, activity, blocked: None }
+    }
+
+    /// A write waits for the client, or no longer does.
+    fn set_blocked(&mut self, blocked: bool) -> io::Result<()> {
+        if self.blocked.is_some() == blocked {
+            return Ok(());
+        }
+        self.blocked = match blocked {
+            true => Some(self.activity.hold(BLOCKED).ok_or(io::ErrorKind::OutOfMemory)?),
+            false => None,
+        };
+        self.activity.wait(blocked);
+        Ok(())
     }
 
     /// What was written, or what can be said of a client that keeps a write
@@ -62,11 +89,14 @@ impl Timed {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(written) = written {
+            self.set_blocked(false)?;
+            self.activity.moved(*written.as_ref().unwrap_or(&0));
             if let (Some(pace), Ok(count)) = (&mut self.pace, &written) {
                 pace.took(*count, Instant::now());
             }
             return Poll::Ready(written);
         }
+        self.set_blocked(true)?;
         let (rate, send_time, now) = (self.rate, self.send_time, Instant::now());
         let pace = self.pace.get_or_insert_with(|| Pace::new(rate, send_time, now));
         pace.wait(now);
@@ -82,6 +112,8 @@ impl Timed {
                 written => {
                     pace.room = true;
                     pace.took(*written.as_ref().unwrap_or(&0), Instant::now());
+                    self.set_blocked(false)?;
+                    self.activity.moved(*written.as_ref().unwrap_or(&0));
                     return Poll::Ready(written);
                 }
             }
@@ -128,13 +160,27 @@ impl Pace {
     }
 }
 
+impl Drop for Timed {
+    fn drop(&mut self) {
+        if self.blocked.take().is_some() {
+            self.activity.wait(false);
+        }
+    }
+}
+
 impl AsyncRead for Timed {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let count = buffer.filled().len() - before;
+        if count > 0 {
+            self.activity.moved(count);
+        }
+        read
     }
 }
 

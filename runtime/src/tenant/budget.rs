@@ -55,12 +55,20 @@ pub(crate) enum Bound {
     Tenant,
     /// That of all tenants together.
     Machine,
+    /// That of a tenant's unfinished uploads.
+    Uploads,
+    /// The share of a client's network in that.
+    Network,
 }
 
 impl Lack {
     /// An instance has so much, and may have no more.
     pub(crate) fn of_instance(used: usize, most: usize) -> Lack {
-        Lack { of: Bound::Instance, used, most }
+        Lack::new(Bound::Instance, used, most)
+    }
+
+    pub(super) fn new(of: Bound, used: usize, most: usize) -> Lack {
+        Lack { of, used, most }
     }
 }
 
@@ -70,6 +78,8 @@ impl fmt::Display for Lack {
             Bound::Instance => "the instance has",
             Bound::Tenant => "the tenant has",
             Bound::Machine => "all tenants together have",
+            Bound::Uploads => "unfinished uploads of the tenant have",
+            Bound::Network => "unfinished uploads of the client's network have",
         };
         write!(f, "{who} {} of {} bytes of memory", self.used, self.most)
     }
@@ -133,6 +143,13 @@ impl Budget {
     /// Whether so many bytes are left here.
     pub(crate) fn has(&self, bytes: usize) -> bool {
         self.used.load(Relaxed).saturating_add(bytes) <= self.most.load(Relaxed)
+    }
+
+    /// Whether more than 7/8 are used, here or of the whole.
+    pub(crate) fn is_nearly_used(&self) -> bool {
+        let most = self.most.load(Relaxed);
+        let here = self.used.load(Relaxed) > most - most / 8;
+        here || self.whole.as_ref().is_some_and(|whole| whole.is_nearly_used())
     }
 
     /// Something was given back, or what holds it can be used again.
@@ -217,6 +234,21 @@ impl Taken {
     pub(crate) fn split(&mut self) -> Taken {
         let bytes = std::mem::take(&mut self.bytes);
         Taken { budget: self.budget.clone(), bytes }
+    }
+
+    /// Takes more of what is free: nothing that waits is taken back for it.
+    ///
+    /// # Errors
+    /// There is not enough: nothing more was taken.
+    pub(super) fn more_of_free(&mut self, bytes: usize) -> Result<(), Lack> {
+        self.budget.take(bytes).map_err(Budget::lack)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// How much there is of the budget, taken or not.
+    pub(super) fn most(&self) -> usize {
+        self.budget.most.load(Relaxed)
     }
 
     /// Gives some back.

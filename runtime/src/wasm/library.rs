@@ -62,7 +62,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// How often it is looked for instances that wait for long.
-const RETIRING: Duration = Duration::from_secs(10);
+const RETIRING: Duration = Duration::from_secs(2);
 
 /// What is known of a component that is to be loaded.
 pub(super) enum Found {

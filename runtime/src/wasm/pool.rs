@@ -16,6 +16,9 @@ use crate::tenant::{Reserve, Tenant, Waits, oldest};
 const ENOUGH: usize = 4;
 const MOMENT: Duration = Duration::from_millis(20);
 
+/// How long an instance has waited before it goes for memory that is nearly used.
+const MAY_GO: Duration = Duration::from_secs(1);
+
 /// An instance serves fewer requests than it may, by at most such a part of them;
 /// the next one by so many more or less, which is no divisor of any usual number.
 const SPREAD: u32 = 4;
@@ -133,6 +136,11 @@ impl Pool {
         let retired: Vec<(Instant, Instance)> = idle.drain(..old).collect();
         drop(idle);
         self.tenant.running.idle.fetch_sub(retired.len(), Relaxed);
+        // Uploads take free memory only: idle instances must not keep all of it.
+        while self.tenant.memory.is_nearly_used()
+            && self.waits_since().is_some_and(|since| since.elapsed() > MAY_GO)
+            && self.give_up()
+        {}
     }
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, Instance)>> {

@@ -6,6 +6,7 @@ mod leaving;
 mod many;
 mod order;
 mod requests;
+mod room;
 mod slow;
 mod uploads;
 

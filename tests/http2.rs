@@ -3,6 +3,7 @@
 
 mod floods;
 mod heads;
+mod memory;
 mod slow;
 
 use std::collections::VecDeque;

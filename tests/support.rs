@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-pub use client::{Answer, Client, Wire};
+pub use client::{Answer, Client, Wire, connect_from};
 
 /// Nothing that is tested takes this long; a test that waits longer failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,21 +7,13 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
-use socket2::{Domain, Socket, Type};
-
 use crate::support::process::{cpu, descriptors, limit_descriptors, pass};
-use crate::support::{BINARY, Client, PATIENCE, Server, guest, test_guest, wait_for};
+use crate::support::{BINARY, Client, Server, connect_from, guest, test_guest, wait_for};
 
 const GET: &[u8] = b"GET /sayhello HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Connects from an address of this machine.
-fn connect_from(from: [u8; 4], server: &Server) -> Client {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    socket.bind(&SocketAddr::from((from, 0)).into()).expect("an address of this machine");
-    socket.connect(&server.address.into()).expect("the server accepts");
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    Client::over(stream)
+fn client_from(from: [u8; 4], server: &Server) -> Client {
+    Client::over(connect_from(from, server.address))
 }
 
 /// Asks for what is well-behaved, at a rate, while something else goes on. Every
@@ -55,7 +47,7 @@ fn e6_an_address_has_so_many_connections_and_no_more() {
         assert_eq!(client.get("/sayhello").status, 200);
     }
     assert!(server.connect().is_closed(), "one too many");
-    assert_eq!(connect_from([127, 0, 0, 2], &server).get("/sayhello").status, 200);
+    assert_eq!(client_from([127, 0, 0, 2], &server).get("/sayhello").status, 200);
     clients.pop();
     wait_for(|| {
         let mut client = server.connect();
@@ -82,12 +74,12 @@ fn e6_connections_beyond_all_places_wait() {
 #[test]
 fn e6_quiet_connections_of_who_has_most_make_room_where_places_are_short() {
     let server = Server::start(&["--app", &guest("hello"), "--max-connections", "4"]);
-    let mut good = connect_from([127, 0, 0, 2], &server);
+    let mut good = client_from([127, 0, 0, 2], &server);
     assert_eq!(good.get("/sayhello").status, 200);
     let mut many: Vec<Client> = (0..3).map(|_| server.connect()).collect();
     assert_eq!(many[0].get("/sayhello").status, 200);
     // All places are taken: by an idle connection, and by those that never asked.
-    let mut next = connect_from([127, 0, 0, 3], &server);
+    let mut next = client_from([127, 0, 0, 3], &server);
     assert_eq!(next.get("/sayhello").status, 200);
     assert!(many[1].is_closed(), "the longest quiet of the address that has most");
     assert_eq!(good.get("/sayhello").status, 200, "longer quiet, but the only one of its own");
@@ -163,7 +155,7 @@ fn d8_more_connections_than_descriptors_are_no_load_and_no_harm() {
     let arguments = [&["--static", ".", "--app", &app], &limits[..]].concat();
     let server = Server::start_by(&mut command, &arguments);
     // Of another address than the flood: those of who has most make room.
-    let mut client = connect_from([127, 0, 0, 2], &server);
+    let mut client = client_from([127, 0, 0, 2], &server);
     assert_eq!(client.get("/known.txt").text(), "known.txt");
     let flood: Vec<TcpStream> =
         (0..3_000).filter_map(|_| TcpStream::connect(server.address).ok()).collect();

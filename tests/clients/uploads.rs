@@ -1,12 +1,10 @@
 //! F6 and F7: bodies of requests that do not end, of one client beside others of
 //! the same tenant.
 
-use std::net::{SocketAddr, TcpStream};
-
-use socket2::{Domain, Socket, Type};
+use std::net::TcpStream;
 
 use crate::http2::{END_HEADERS, Frames, HEADERS, post};
-use crate::support::{Client, PATIENCE, Server, test_guest, wait_for};
+use crate::support::{Client, Server, connect_from, test_guest, wait_for};
 
 /// The bytes of a body that its length announces.
 const ANNOUNCED: usize = 10 << 20;
@@ -18,15 +16,8 @@ fn server(more: &[&str]) -> Server {
     Server::start(&[&["--app", &test_guest("misbehave")], &limits[..], more].concat())
 }
 
-/// A connection from an address of this machine.
 fn stream(server: &Server, network: u8) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    let source = SocketAddr::from(([127, 0, 2, network], 0));
-    socket.bind(&source.into()).expect("an address of this machine");
-    socket.connect(&server.address.into()).expect("the server accepts");
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    stream
+    connect_from([127, 0, 2, network], server.address)
 }
 
 fn client(server: &Server, network: u8) -> Client {

@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
+use socket2::{Domain, Socket, Type};
+
 use super::PATIENCE;
 
 /// What a connection is over: TCP, TLS, or a socket of the file system.
@@ -13,6 +15,16 @@ impl<T: Read + Write + Send> Wire for T {}
 /// One connection.
 pub struct Client {
     stream: BufReader<Box<dyn Wire>>,
+}
+
+/// Connects from an address of this machine, as another client network.
+pub fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((from, 0)).into()).expect("an address of this machine");
+    socket.connect(&to.into()).expect("the server accepts");
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
 }
 
 /// An answer as it was read from the wire.

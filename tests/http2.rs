@@ -21,7 +21,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
+pub const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
 /// SETTINGS_HEADER_TABLE_SIZE 0: fields name no others before them.
@@ -72,7 +72,7 @@ impl Frames {
     }
 
     /// The next frame; `None` if the server closed.
-    fn next(&mut self) -> Option<Frame> {
+    pub fn next(&mut self) -> Option<Frame> {
         if let Some(kept) = self.kept.pop_front() {
             return Some(kept);
         }

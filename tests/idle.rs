@@ -3,13 +3,10 @@
 
 use std::net::{SocketAddr, TcpStream};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::{Domain, Socket, Type};
-
 use crate::http2::Frames;
-use crate::support::process::memory;
+use crate::support::process::{memory, raise_descriptors};
 use crate::support::tls::Authority;
-use crate::support::{Client, PATIENCE, Server, wait_for};
+use crate::support::{Client, Server, connect_from, wait_for};
 
 /// Memory of a connection at most, in bytes.
 const MOST: u64 = 16 << 10;
@@ -24,9 +21,7 @@ const WARM: usize = 50;
 const SOURCES: usize = 100;
 
 fn server(folder: &std::path::Path, more: &[&str]) -> Server {
-    // This process has as many descriptors as the server.
-    let most = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).expect("descriptors");
+    raise_descriptors();
     std::fs::write(folder.join("index.html"), "<!doctype html><title>a</title>").expect("a file");
     let limits = ["--max-connections=16000", "--max-client-connections=16000"];
     let time = ["--max-idle-time=10m", "--static=."];
@@ -35,13 +30,7 @@ fn server(folder: &std::path::Path, more: &[&str]) -> Server {
 
 /// A connection from one of many addresses of this machine.
 fn connect(to: SocketAddr, number: usize) -> TcpStream {
-    let source = SocketAddr::from(([127, 0, 1, (number % SOURCES + 1) as u8], 0));
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    socket.bind(&source.into()).expect("an address of this machine");
-    socket.connect(&to.into()).expect("the server accepts");
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    stream
+    connect_from([127, 0, 1, (number % SOURCES + 1) as u8], to)
 }
 
 /// Opens connections that have had an answer each. What each costs, in bytes;

@@ -38,8 +38,9 @@ fn is_come_again(answer: &Answer) -> bool {
 fn a5_a_hundred_tenants_get_what_the_machine_has_and_the_rest_is_503() {
     let tenants: String = (0..100).map(|number| tenant(&format!("t{number}"), "")).collect();
     let folder = folder(&(tenants + &tenant("good", "")));
-    let server =
-        Server::start_in(folder.path(), &["--max-server-memory", "144MiB", "--max-cpu", "20s"]);
+    // 128 MiB are left for tenants.
+    let bounds = ["--max-server-memory", "144MiB", "--max-connection-memory", "16MiB"];
+    let server = Server::start_in(folder.path(), &[&bounds[..], &["--max-cpu", "20s"]].concat());
     // Each may have it by its own limits; there is room for four.
     let ask = |number: usize| {
         let mut client = server.connect();
@@ -58,7 +59,7 @@ fn a5_a_hundred_tenants_get_what_the_machine_has_and_the_rest_is_503() {
         assert!(is_come_again(&answer), "{answer:?}");
     }
     let line = server.wait_for_log("all tenants together have");
-    assert!(line.contains("of 132120576 bytes of memory"), "{line}");
+    assert!(line.contains("of 134217728 bytes of memory"), "{line}");
     for _ in 0..20 {
         assert_eq!(get(&server, "good.example", "/ok").text(), "ok\n");
     }

@@ -70,7 +70,7 @@ fn the_handlers_of_capabilities_build_and_run(folder: &Path) {
     server.wait_for_log("guest: [warn] nobody is named");
     server.wait_for_log("guest: [debug greeting] begins");
     build(folder, &code("docs/values.md"));
-    let route = blocks("docs/values.md", "toml").concat().replace("shop.wasm", "greet.wasm");
+    let route = blocks("docs/values.md", "toml")[0].replace("shop.wasm", "greet.wasm");
     let toml = format!("[[tenant]]\nname = \"a\"\nhosts = [\"*\"]\n{route}");
     fs::write(folder.join("myweb.toml"), toml).expect("a file");
     fs::create_dir(folder.join("secrets")).expect("a folder");

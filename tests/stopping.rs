@@ -114,21 +114,28 @@ fn a_second_signal_ends_a_server_whose_workers_stand_still() {
 fn a_server_that_builds_its_apps_is_stopped_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path().join("state");
-    std::fs::create_dir_all(state.join("build")).expect("a folder");
-    // Somebody else builds, and does not end.
-    let lock = std::fs::File::create(state.join("build/lock")).expect("a file");
-    lock.lock().expect("nobody holds it");
+    let places = state.join("build/places");
+    std::fs::create_dir_all(&places).expect("a folder");
+    // Other processes build, and do not end.
+    let locks: Vec<_> = (0..256)
+        .map(|number| {
+            let lock = std::fs::File::create(places.join(number.to_string())).expect("a file");
+            lock.lock().expect("nobody holds it");
+            lock
+        })
+        .collect();
     std::fs::write(folder.path().join("app.py"), "app = None\n").expect("a file");
     let mut command = Command::new(BINARY);
     command.args(["--wsgi", "app:app", "--addr", "127.0.0.1:0", "--state", "state"]);
     let mut child =
         command.current_dir(folder.path()).stderr(Stdio::piped()).spawn().expect("it starts");
     let mut log = BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
-    let waits = log.next().expect("a line").expect("a text");
-    assert!(waits.contains("another process builds"), "{waits}");
+    let waits = log.by_ref().map(|line| line.expect("a text"));
+    assert!(waits.into_iter().any(|line| line.contains("other builds run")));
     signal(&child, "TERM");
     assert_eq!(wait(&mut child).code(), Some(0));
     assert_eq!(log.count(), 0);
+    drop(locks);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! From hyper's request to ours: checked, with a decoded path. hyper's body
 //! ends here.
 
+mod path;
 mod payload;
 mod upload;
 
@@ -13,13 +14,13 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{Method, Uri, Version};
-use percent_encoding::percent_decode_str;
 
 use crate::config::origins::port_of;
 use crate::error::Refusal;
 use crate::limits::Limits;
 use crate::observe::Spent;
 use crate::peer::Asking;
+use path::decode_path;
 pub(crate) use payload::{Payload, Watch};
 pub(crate) use upload::Upload;
 
@@ -315,41 +316,6 @@ fn is_name(name: &str) -> bool {
         sound
     });
     sound && before != b'.' && name.len() <= 255
-}
-
-/// Decodes each segment once. NUL, text that is not UTF-8, and segments that
-/// would climb are refused.
-fn decode_path(raw: &str) -> Result<String, Refusal> {
-    let mut path = String::with_capacity(raw.len());
-    if raw.contains('%') {
-        for (number, segment) in raw.split('/').enumerate() {
-            path.push_str(if number > 0 { "/" } else { "" });
-            decode_segment(segment, &mut path)?;
-        }
-    } else {
-        path.push_str(raw);
-    }
-    // A path begins with a slash: without this, no segment begins with a dot.
-    let dotted = path.as_bytes().windows(2).any(|pair| pair == b"/.");
-    if dotted && path.split('/').any(|segment| segment == "." || segment == "..") {
-        return Err(Refusal::BadRequest("the path has a `.` or `..` segment"));
-    }
-    Ok(path)
-}
-
-/// Adds a segment to a path.
-fn decode_segment(segment: &str, path: &mut String) -> Result<(), Refusal> {
-    let decoded = percent_decode_str(segment)
-        .decode_utf8()
-        .map_err(|_| Refusal::BadRequest("the path is not UTF-8"))?;
-    if decoded.contains('\0') {
-        return Err(Refusal::BadRequest("the path has a NUL"));
-    }
-    for (number, part) in decoded.split('/').enumerate() {
-        path.push_str(if number > 0 { "%2F" } else { "" });
-        path.push_str(part);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -62,11 +62,10 @@ pub(crate) async fn serve(
 ) {
     let mut connections = JoinSet::new();
     let places = Arc::new(Semaphore::new(shared.limits.connections));
-    let addresses = Arc::<Addresses>::default();
     let share = shared.limits.client_connections.saturating_mul(A_CONNECTION);
     let memory = ConnectionMemory::new(connection_memory(&shared.limits), share);
-    let context =
-        Context { shared: shared.clone(), addresses: addresses.clone(), memory: Arc::new(memory) };
+    let addresses = Addresses::new(memory);
+    let context = Context { shared: shared.clone(), addresses: addresses.clone() };
     let serve = |(stream, encrypted): (Stream, bool), place| {
         let (context, tls) = (context.clone(), tls.clone().filter(|_| encrypted));
         async move {

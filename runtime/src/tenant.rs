@@ -219,6 +219,12 @@ impl Tenant {
         UploadMemory::new(self.running.uploads.clone(), self.memory.clone(), network(client))
     }
 
+    /// Whether more than 7/8 of its memory is used, by other things than uploads:
+    /// idle instances do not go for those.
+    pub(crate) fn memory_is_nearly_used(&self) -> bool {
+        self.memory.is_nearly_used(self.running.uploads.bytes())
+    }
+
     /// Lets a request run, at once or after a short wait in a bounded queue.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ const STEP: Duration = Duration::from_millis(200);
 /// A server of eight places whose own deadlines end nobody in time.
 fn server() -> Server {
     let limits = ["--max-connections", "8", "--max-header-time", "300s", "--max-send-time", "300s"];
-    let more = ["--max-wall", "300s", "--max-cpu", "60s", "--min-transfer-rate", "0"];
+    let more = ["--max-wall", "300s", "--max-cpu", "60s", "--min-transfer-rate", "1"];
     Server::start(&[&["--app", &test_guest("misbehave")], &limits[..], &more].concat())
 }
 

@@ -3,8 +3,8 @@
 
 use std::net::TcpStream;
 
-use crate::http2::{END_HEADERS, Frames, HEADERS, post};
-use crate::support::{Client, Server, connect_from, test_guest, wait_for};
+use crate::http2::{DATA, END_HEADERS, Frames, HEADERS, WINDOW_UPDATE, post};
+use crate::support::{Answer, Client, Server, connect_from, test_guest, wait_for};
 
 /// The bytes of a body that its length announces.
 const ANNOUNCED: usize = 10 << 20;
@@ -70,9 +70,12 @@ fn f7_unfinished_uploads_of_many_clients_leave_half_of_the_memory() {
 fn f7_an_upload_that_is_refused_may_come_again() {
     let server = server(&[]);
     let mut uploads: Vec<Client> = (0..60).map(|_| begin(&server, 1, 2 << 20)).collect();
-    server.wait_for_log("unfinished uploads of the client's network have");
-    let refused = uploads.pop().and_then(|mut last| last.read_answer()).expect("an answer");
-    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    // Those that had room are 408 for what did not come.
+    let answers: Vec<Answer> =
+        uploads.iter_mut().map(|upload| upload.read_answer().expect("an answer")).collect();
+    let refused: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 503).collect();
+    assert!(refused.len() > 20, "{} of 60", refused.len());
+    assert!(refused.iter().all(|answer| answer.header("retry-after") == Some("1")));
 }
 
 #[test]
@@ -80,11 +83,13 @@ fn f7_unfinished_uploads_over_http2_have_the_same_share() {
     let server = server(&[]);
     let begin = |_| {
         let mut frames = Frames::over(Box::new(stream(&server, 1)));
+        // The window of the connection has 64 KiB until the server says otherwise.
+        while frames.next().is_some_and(|(kind, ..)| kind != WINDOW_UPDATE) {}
         for n in 0..8 {
             frames.frame(HEADERS, END_HEADERS, 2 * n + 1, &post("/ok"));
             // No window is larger before the server's settings are acknowledged.
             for _ in 0..3 {
-                frames.frame(crate::http2::DATA, 0, 2 * n + 1, &[b'z'; 16 << 10]);
+                frames.frame(DATA, 0, 2 * n + 1, &[b'z'; 16 << 10]);
             }
         }
         frames
@@ -98,7 +103,7 @@ fn f7_unfinished_uploads_over_http2_have_the_same_share() {
 #[test]
 fn f7_unfinished_uploads_never_end_idle_instances() {
     let guest = test_guest("misbehave");
-    let limits = "limits = { tenant-memory = \"64MiB\", memory = \"60MiB\" }";
+    let limits = "limits = { tenant-memory = \"64MiB\", memory = \"128MiB\" }";
     let toml = format!(
         "[[tenant]]\nname = \"a\"\nhosts = [\"a\"]\n{limits}\n[[tenant.route]]\npath = \"/*\"\n\
          app = \"{guest}\"\nreuse = 1000\n"

@@ -191,7 +191,7 @@ fn f1_names_are_as_long_as_a_line_allows_and_forge_none() {
         ("x".repeat(16 << 10), format!("in {}... < ", "x".repeat(200))),
         ("x".repeat((16 << 10) + 1), "in function ".to_owned()),
         ("x".repeat(1 << 20), "in function ".to_owned()),
-        ("\u{202e}".repeat(5_000), "in \u{202e}".to_owned()),
+        ("\u{202e}".repeat(5_000), "in \\u{202e}".to_owned()),
         ("\x01".repeat(16_000), "in \\u{1}\\u{1}".to_owned()),
         (forged.to_owned(), "in a\\r\\n2026-01-01T00:00:00Z ERROR".to_owned()),
         (String::new(), "in ".to_owned()),

@@ -4,6 +4,8 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::Server;
 
 /// The descriptors of a process.
@@ -33,6 +35,12 @@ pub fn limit_descriptors(server: &Server, most: usize) {
     let (pid, most) = (server.pid().to_string(), format!("--nofile={most}:"));
     let status = Command::new("prlimit").args(["--pid", &pid, &most]).status();
     assert!(status.expect("prlimit runs").success());
+}
+
+/// From now on this process may have as many descriptors as the system allows.
+pub fn raise_descriptors() {
+    let most = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).expect("descriptors");
 }
 
 /// Lets a time pass that is itself what is tested.

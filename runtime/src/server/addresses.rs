@@ -7,15 +7,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::activity::Activity;
-use super::memory::Network;
+use super::memory::{ConnectionMemory, Network};
 use crate::limits::rate::network;
 
 /// How many connections are told to end at once where places are short.
 const AT_ONCE: usize = 32;
 
-/// Connections by the network that they come from.
-#[derive(Default)]
-pub(super) struct Addresses(Mutex<All>);
+/// Connections by the network that they come from, and their memory.
+pub(super) struct Addresses {
+    all: Mutex<All>,
+    memory: Arc<ConnectionMemory>,
+}
 
 #[derive(Default)]
 struct All {
@@ -45,6 +47,23 @@ pub(super) struct Place {
 }
 
 impl Addresses {
+    pub(super) fn new(memory: ConnectionMemory) -> Arc<Addresses> {
+        Arc::new(Addresses { all: Mutex::default(), memory: Arc::new(memory) })
+    }
+
+    /// The memory of all connections.
+    pub(super) fn memory(&self) -> Arc<ConnectionMemory> {
+        self.memory.clone()
+    }
+
+    /// Closes connections of slow clients, if there is little memory left.
+    pub(super) fn make_room(&self) {
+        let excess = self.memory.excess();
+        if excess > 0 {
+            self.free(excess);
+        }
+    }
+
     /// A place for one more connection of an address, if it has less than
     /// `most`; one of `None` always has.
     pub(super) fn take(
@@ -89,7 +108,7 @@ impl Addresses {
 
     /// Does the same until connections with so many bytes of memory end, largest
     /// first, of the networks that have more than half as much memory as any.
-    pub(super) fn free(&self, bytes: usize) {
+    fn free(&self, bytes: usize) {
         let all = self.all();
         let bytes_of = |there: &Connections| there.values().map(|one| one.bytes()).sum();
         let ending = all.of_busiest(bytes_of).into_iter();
@@ -107,7 +126,7 @@ impl Addresses {
     }
 
     fn all(&self) -> MutexGuard<'_, All> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -129,7 +148,7 @@ mod tests {
 
     #[test]
     fn each_network_has_its_places() {
-        let addresses = Arc::new(Addresses::default());
+        let addresses = Addresses::new(ConnectionMemory::new(1 << 20, 1 << 20));
         let take = |text: &str| addresses.take(text.parse().ok(), 2, &Activity::new());
         let (first, second) = (take("[fd00::1]:1"), take("[fd00::2]:1"));
         assert!(first.is_some() && second.is_some());

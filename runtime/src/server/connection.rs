@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use super::activity::{Activity, Arrival, BRIEF, Running, Tracked};
 use super::addresses::Addresses;
 use super::frames::PREFACE;
-use super::memory::{self, Account, ConnectionMemory};
+use super::memory::{self, Account};
 use super::rewound::Rewound;
 use super::stream::{Stream, Unsent};
 use super::timed::Timed;
@@ -37,17 +37,6 @@ use crate::request::Watch;
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
     pub(super) addresses: Arc<Addresses>,
-    pub(super) memory: Arc<ConnectionMemory>,
-}
-
-impl Context {
-    /// Closes connections of slow clients, if there is little memory left.
-    pub(super) fn make_room(&self) {
-        let excess = self.memory.excess();
-        if excess > 0 {
-            self.addresses.free(excess);
-        }
-    }
 }
 
 /// A connection on which HTTP begins.
@@ -77,11 +66,13 @@ const FIRST_READ: usize = 2_048;
 /// Serves a connection until it ends, or until its running requests end once
 /// the server is draining.
 pub(super) async fn serve(stream: Stream, tls: Option<TlsAcceptor>, context: Context) {
-    let remote = stream.peer().ok().flatten();
+    // Boxed: it is there where developers look, and each connection has its size.
     let log = context.shared.common.server_log.for_debug();
-    if let Err(error) = try_serve(stream, tls, context).await {
+    let told = log.map(|log| Box::new((log, stream.peer().ok().flatten())));
+    let ended = try_serve(stream, tls, context).await;
+    if let (Err(error), Some((log, remote))) = (ended, told.map(|told| *told)) {
         let remote = remote.map_or("unix".to_owned(), |remote| remote.to_string());
-        log.iter().for_each(|log| log.report(Severity::Debug, &format_args!("{remote}: {error}")));
+        log.report(Severity::Debug, &format_args!("{remote}: {error}"));
     }
 }
 
@@ -112,8 +103,8 @@ async fn try_serve(
         return Err(io::Error::other("too many connections from one address"));
     };
     let network = counted.map(|address| network(address.ip()));
-    activity.set_account(Account::new(context.memory.clone(), network));
-    context.make_room();
+    activity.set_account(Account::new(context.addresses.memory(), network));
+    context.addresses.make_room();
     let size = memory::PLAIN + if tls.is_some() { memory::TLS } else { 0 };
     let Some(_held) = activity.hold(size) else {
         return Err(io::Error::other("connections from the address have all their memory"));

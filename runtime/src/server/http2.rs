@@ -56,7 +56,7 @@ where
         let progress = streams.begin();
         let answering = answers.of_http2(request, &activity);
         if answering.is_none() {
-            context.make_room();
+            context.addresses.make_room();
         }
         async move {
             // The client may ask again (RFC 9113 section 8.7).

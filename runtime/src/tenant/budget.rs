@@ -145,11 +145,11 @@ impl Budget {
         self.used.load(Relaxed).saturating_add(bytes) <= self.most.load(Relaxed)
     }
 
-    /// Whether more than 7/8 are used, here or of the whole.
-    pub(crate) fn is_nearly_used(&self) -> bool {
+    /// Whether more than 7/8 are used, here without so many bytes, or of the whole.
+    pub(super) fn is_nearly_used(&self, without: usize) -> bool {
         let most = self.most.load(Relaxed);
-        let here = self.used.load(Relaxed) > most - most / 8;
-        here || self.whole.as_ref().is_some_and(|whole| whole.is_nearly_used())
+        let here = self.used.load(Relaxed).saturating_sub(without) > most - most / 8;
+        here || self.whole.as_ref().is_some_and(|whole| whole.is_nearly_used(0))
     }
 
     /// Something was given back, or what holds it can be used again.

@@ -41,6 +41,11 @@ pub(crate) struct UploadMemory {
 }
 
 impl Uploads {
+    /// Bytes of all networks.
+    pub(super) fn bytes(&self) -> usize {
+        self.all().used
+    }
+
     fn all(&self) -> MutexGuard<'_, All> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -131,7 +131,9 @@ impl Mounted {
             (Err(why), Some(before)) => match self.load_from(&before).await {
                 Ok(app) => {
                     let (path, why) = (self.source.path.display(), escape(why.as_bytes()));
-                    tracing::error!("not reloaded, the old one goes on: {path}: {why}");
+                    let subject = Subject { tenant: &self.tenant, route: None, request: None };
+                    let line = format_args!("not reloaded, the old one goes on: {path}: {why}");
+                    subject.report(Severity::Error, &line, None);
                     Ok(app)
                 }
                 Err(_) => Err(why),

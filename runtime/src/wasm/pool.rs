@@ -137,7 +137,7 @@ impl Pool {
         drop(idle);
         self.tenant.running.idle.fetch_sub(retired.len(), Relaxed);
         // Uploads take free memory only: idle instances must not keep all of it.
-        while self.tenant.memory.is_nearly_used()
+        while self.tenant.memory_is_nearly_used()
             && self.waits_since().is_some_and(|since| since.elapsed() > MAY_GO)
             && self.give_up()
         {}

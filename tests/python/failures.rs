@@ -38,7 +38,8 @@ fn what_is_wrong_with_an_app_is_told_with_its_file_and_line() {
     assert!(said.contains("has no 'app'; it has other"), "{said}");
     let said = refused("", "nothing:app");
     assert!(said.contains("there is no module 'nothing'; name one of this folder"), "{said}");
-    assert_eq!(said.matches("nothing:app:").count(), 1, "{said}");
+    let (_, told) = said.split_once("myweb-run: ").expect("a message");
+    assert_eq!(told.matches("nothing:app:").count(), 1, "{said}");
     let said = refused("import ctypes\n", "app:app");
     assert!(said.contains("a sandboxed app has no _ctypes"), "{said}");
     let said = refused("raise SystemExit(3)\n", "app:app");

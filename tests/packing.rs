@@ -104,10 +104,12 @@ fn a_component_has_the_apps_own_files_and_no_secret_link_or_file_of_the_server()
                          tls = { certificate = \"chain.crt\", key = \"private\" }\n\
                          [[tenant.route]]\npath = \"/*\"\napp = \"app.wasm\"\n\
                          grants = { env = { A = { file = \"word\" } } }\n";
+    // A text of its own: the build of another run would tell nothing.
+    let tells = format!("{TELLS}# {}\n", app.display());
     write(
         &app,
         &[
-            ("app.py", TELLS),
+            ("app.py", &tells),
             ("data/words.txt", "words"),
             ("public.pem", "public"),
             ("server.key", "SECRET"),

@@ -207,6 +207,26 @@ fn every_way_to_read_a_variable_at_import_is_told() {
     assert_eq!(check(folder.path()).0, Some(0));
 }
 
+/// A package that reads a variable when it is imported, and another when it is told to.
+const WHEEL: &str = r#"
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1] + "/reader-1-py3-none-any.whl", "w") as wheel:
+    wheel.writestr("reader/__init__.py", """import os
+ZONE = os.environ.get("ZONE")
+def folder():
+    return os.environ.get("PLACE")
+""")
+    info = "reader-1.dist-info/"
+    wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\nName: reader\nVersion: 1\n")
+    wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    wheel.writestr(info + "RECORD", "")
+"#;
+
+fn write_wheel(folder: &Path) {
+    let status = Command::new("python3").args(["-c", WHEEL]).arg(folder).status();
+    assert!(status.expect("python3 runs").success());
+}
+
 #[test]
 fn a_read_of_all_is_one_of_each_and_one_by_a_package_is_a_warning() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -217,22 +237,22 @@ fn a_read_of_all_is_one_of_each_and_one_by_a_package_is_a_warning() {
     is_refused(folder.path(), "app.py:3 reads all variables at import");
     configure(folder.path(), "config = { KEY = \"granted-key\" }");
     assert_eq!(check(folder.path()).0, Some(0));
-    // click asks for the language when it is imported, and for a folder when it is told to.
-    let text = showing("import click\nFOLDER = click.get_app_dir('a')");
-    let files = [("app.py", text.as_str()), ("requirements.txt", FLASK)];
+    let text = showing("import reader\nFOLDER = reader.folder()");
+    let files = [("app.py", text.as_str()), ("requirements.txt", "./reader-1-py3-none-any.whl\n")];
+    write_wheel(&folder.path().join("source"));
     let Some((code, said)) = built(folder.path(), &files, "app:app") else { return };
     assert_eq!(code, Some(0), "{said}");
-    configure(folder.path(), "env = { LANG = \"granted-key\" }");
+    configure(folder.path(), "env = { ZONE = \"granted-key\" }");
     let (code, output) = check(folder.path());
     assert_eq!(code, Some(0), "{output}");
-    let warning = |text: &str| text.contains("the package file click/") && text.contains("LANG");
+    let warning = |text: &str| text.contains("the package file reader/") && text.contains("ZONE");
     assert!(output.contains("warning: ") && warning(&output), "{output}");
     let server = Server::start_in(folder.path(), &[]);
-    let line = said_at_start(&server, "the package file click/");
+    let line = said_at_start(&server, "the package file reader/");
     assert!(line.contains(" WARN ") && warning(&line), "{line}");
     assert_eq!(get(&server, "/").status, 200);
-    configure(folder.path(), "env = { XDG_CONFIG_HOME = \"granted-key\" }");
-    is_refused(folder.path(), "app.py:4 reads XDG_CONFIG_HOME at import");
+    configure(folder.path(), "env = { PLACE = \"granted-key\" }");
+    is_refused(folder.path(), "app.py:4 reads PLACE at import");
 }
 
 #[test]

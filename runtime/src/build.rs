@@ -41,6 +41,7 @@ pub(crate) use marks::is_of_scripts;
 use place::Place;
 pub use private::Private;
 pub(crate) use reads::{ImportRead, reads_in};
+pub(crate) use rules::takes;
 pub use sandbox::{FAILED, Sandbox, enter};
 pub use text::Problem as TextProblem;
 pub(crate) use watched::Watched;

@@ -231,6 +231,10 @@ fn thread_failed(error: std::io::Error) -> String {
 /// Reads of a file's bytes all that is read before they are compiled.
 pub(crate) fn inspect(bytes: &[u8]) {
     let _ = component::check_kind(bytes);
+    let bounded = names::bounded(bytes);
+    assert_eq!(bounded.len(), bytes.len(), "only the names of sections change");
+    assert_eq!(names::bounded(&bounded), bounded, "no name that is too long is left");
+    let _ = crate::build::reads_in(bytes);
     let _ = world::World::of(bytes);
     let _ = crate::build::is_of_scripts(bytes);
 }

@@ -142,6 +142,12 @@ impl Rules {
     }
 }
 
+/// Whether a `.mywebignore` of these bytes lets a file in; `None` if the file is refused.
+pub(crate) fn takes(bytes: &[u8], path: &Path) -> Option<bool> {
+    let rules = Rules::parse(bytes).ok()?;
+    Some(rules.judge_all(path) == Verdict::Taken)
+}
+
 /// Whether a pattern names a file without wildcards: only such a line lets a secret or a hidden
 /// file in.
 fn is_literal(pattern: &str) -> bool {

@@ -17,8 +17,8 @@ const ADDRESSES: usize = (1 << 47) - (1 << 43);
 /// Descriptors that are not connections: listeners, logs, components, roots.
 const DESCRIPTORS: usize = 64;
 
-/// Connections have one part of so many of the server's memory, but no less than
-/// this, in bytes, and no more than each of them is expected to need at most.
+/// Connections have an eighth of the server's memory by default: at least 8 MiB, and at
+/// most 64 KiB for each connection.
 const FOR_CONNECTIONS: usize = 8;
 const LEAST_FOR_CONNECTIONS: usize = 8 << 20;
 pub(crate) const A_CONNECTION: usize = 64 << 10;
@@ -147,7 +147,10 @@ fn server_memory(limits: &Limits) -> usize {
 
 /// The part of that for all connections, in bytes.
 pub(crate) fn connection_memory(limits: &Limits) -> usize {
-    let all = server_memory(limits);
+    connections_part(limits, server_memory(limits))
+}
+
+fn connections_part(limits: &Limits, all: usize) -> usize {
     let most = limits.connections.saturating_mul(A_CONNECTION);
     let usual = (all / FOR_CONNECTIONS).min(most).max(LEAST_FOR_CONNECTIONS).min(all / 2);
     limits.connection_memory.unwrap_or(usual)
@@ -155,7 +158,8 @@ pub(crate) fn connection_memory(limits: &Limits) -> usize {
 
 /// The part of that for all tenants together, in bytes.
 pub(crate) fn tenants_memory(limits: &Limits) -> usize {
-    server_memory(limits).saturating_sub(connection_memory(limits))
+    let all = server_memory(limits);
+    all.saturating_sub(connections_part(limits, all))
 }
 
 /// Three quarters of what there is; of a small machine half.

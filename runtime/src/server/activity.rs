@@ -1,6 +1,7 @@
 //! What goes on on a connection: when it may be ended.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -67,9 +69,9 @@ pub(super) struct Running {
 /// The body of a request that arrives, until its end or until nobody reads it.
 pub(super) struct Arrival {
     activity: Arc<Activity>,
-    window: usize,
     is_waited_for: bool,
-    _held: Option<Held>,
+    /// The memory of its window.
+    held: Held,
 }
 
 impl Activity {
@@ -115,13 +117,28 @@ impl Activity {
         self.account.get().map_or(0, |account| account.bytes())
     }
 
-    /// A body begins to arrive of which `window` bytes may be there unread, and `most`
-    /// of all bodies. `None` if there is no memory for them.
-    pub(super) fn arrive(self: &Arc<Activity>, window: usize, most: usize) -> Option<Arrival> {
-        let window = window.min(most.saturating_sub(self.windows.load(Relaxed)));
-        let held = Some(self.hold(window)?);
-        self.windows.fetch_add(window, Relaxed);
-        Some(Arrival { activity: self.clone(), window, is_waited_for: false, _held: held })
+    /// Holds memory that the connection cannot do without.
+    ///
+    /// # Errors
+    /// There is none: the connection ends.
+    pub(super) fn must_hold(&self, bytes: usize) -> io::Result<Held> {
+        let lack = "the connections of this network have used all their memory";
+        self.hold(bytes).ok_or_else(|| io::Error::new(io::ErrorKind::OutOfMemory, lack))
+    }
+
+    /// A body begins to arrive of which `window` bytes may be there unread, or as many as
+    /// the body announces, and `most` of all bodies. `None` if there is no memory for them.
+    pub(super) fn arrive(
+        self: &Arc<Activity>,
+        body: &Incoming,
+        window: usize,
+        most: usize,
+    ) -> Option<Arrival> {
+        let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+        let window = window.min(announced.unwrap_or(window));
+        let held = self.hold(window.min(most.saturating_sub(self.windows.load(Relaxed))))?;
+        self.windows.fetch_add(held.bytes(), Relaxed);
+        Some(Arrival { activity: self.clone(), is_waited_for: false, held })
     }
 
     /// The server waits for the client, or no longer does.
@@ -151,9 +168,17 @@ impl Activity {
         self.end();
     }
 
-    /// Whether it is to end at once.
-    pub(super) fn is_killed(&self) -> bool {
+    fn is_killed(&self) -> bool {
         self.killed.load(Relaxed)
+    }
+
+    /// # Errors
+    /// The connection is to end at once.
+    pub(super) fn check_killed(&self) -> io::Result<()> {
+        match self.is_killed() {
+            true => Err(io::Error::other("ended by the server: the client is slow")),
+            false => Ok(()),
+        }
     }
 
     /// Ready once `left` is while an app answers: a guest is not kept running for a
@@ -306,7 +331,7 @@ impl Watch for Arrival {
 impl Drop for Arrival {
     fn drop(&mut self) {
         self.waits(false);
-        self.activity.windows.fetch_sub(self.window, Relaxed);
+        self.activity.windows.fetch_sub(self.held.bytes(), Relaxed);
     }
 }
 

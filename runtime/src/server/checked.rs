@@ -123,8 +123,7 @@ impl<S> Checked<S> {
         }
         self.head = None;
         if needed > 0 {
-            let held = self.activity.hold(needed.next_multiple_of(BUFFER));
-            self.head = Some(held.ok_or_else(|| io::Error::other("no memory for a head"))?);
+            self.head = Some(self.activity.must_hold(needed.next_multiple_of(BUFFER))?);
         }
         Ok(())
     }

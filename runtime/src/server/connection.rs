@@ -56,7 +56,7 @@ pub(super) struct Begun<S> {
 /// Ready once the client has closed its side.
 pub(super) type Left = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What a stream takes without its head, in bytes. Measured: 4.2 KiB while its answer
+/// The memory of a stream without its head, in bytes. Measured: 4.2 KiB while its answer
 /// waits.
 pub(super) const STREAM: usize = 6 << 10;
 
@@ -66,7 +66,8 @@ const FIRST_READ: usize = 2_048;
 /// Serves a connection until it ends, or until its running requests end once
 /// the server is draining.
 pub(super) async fn serve(stream: Stream, tls: Option<TlsAcceptor>, context: Context) {
-    // Boxed: it is there where developers look, and each connection has its size.
+    // Boxed: only a server with a debug log needs this value, and each connection has
+    // room for it.
     let log = context.shared.common.server_log.for_debug();
     let told = log.map(|log| Box::new((log, stream.peer().ok().flatten())));
     let ended = try_serve(stream, tls, context).await;
@@ -106,9 +107,7 @@ async fn try_serve(
     activity.set_account(Account::new(context.addresses.memory(), network));
     context.addresses.make_room();
     let size = memory::PLAIN + if tls.is_some() { memory::TLS } else { 0 };
-    let Some(_held) = activity.hold(size) else {
-        return Err(io::Error::other("connections from the address have all their memory"));
-    };
+    let _held = activity.must_hold(size)?;
     stream.prepare(limits.send_time)?;
     let left: Left = Box::pin(stream.left());
     let unsent = Arc::new(stream.unsent());

@@ -73,9 +73,7 @@ where
             () = &mut abandoned => return Err(io::Error::other("the client has left")),
             () = &mut stop, if !stopping => stopping = true,
         }
-        if activity.is_killed() {
-            return Err(io::Error::other("ended by the server: the client is slow"));
-        }
+        activity.check_killed()?;
         Pin::new(&mut connection).graceful_shutdown();
     };
     // What hyper could not read it has answered; anything else broke off.
@@ -97,9 +95,7 @@ impl Answers {
     fn of_http1(&self, request: http::Request<Incoming>, activity: &Arc<Activity>) -> Answer {
         let (mut arrival, mut refused) = (None, None);
         if !request.body().is_end_stream() {
-            let announced = request.body().size_hint().exact().unwrap_or(u64::MAX);
-            let window = usize::try_from(announced).unwrap_or(BODY).min(BODY);
-            arrival = activity.arrive(window, BODY);
+            arrival = activity.arrive(request.body(), BODY, BODY);
             refused = arrival.is_none().then_some(Refusal::ConnectionMemory);
         }
         self.answer(request, activity.begin(0), refused, arrival)

@@ -46,9 +46,7 @@ where
     let limits = &context.shared.limits;
     activity.touch();
     let stream = Rewound::new(stream, before.freeze());
-    let Some(_held) = activity.hold(memory::HTTP2) else {
-        return Err(io::Error::other("connections from the address have all their memory"));
-    };
+    let _held = activity.must_hold(memory::HTTP2)?;
     let io = TokioIo::new(Checked::http2(stream, limits, first_head, activity.clone()));
     let streams = Streams::new(limits.send_time);
     let answers = Answers::new(peer, &context, None);
@@ -81,9 +79,7 @@ where
         () = activity.told() => {}
         () = activity.quiet(limits.idle_time) => {}
     }
-    if activity.is_killed() {
-        return Err(io::Error::other("ended by the server: the client is slow"));
-    }
+    activity.check_killed()?;
     // GOAWAY; what runs goes on, a client that does not leave is left.
     connection.as_mut().graceful_shutdown();
     activity.touch();
@@ -102,18 +98,17 @@ impl Answers {
     fn of_http2(&self, request: Request<Incoming>, activity: &Arc<Activity>) -> Option<Answer> {
         let (uri, headers) = (request.uri(), request.headers());
         let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
-        let head = size(headers) + headers.len() * (FIELD - EACH) + target;
+        let kept = size(headers);
+        let head = kept + headers.len() * (FIELD - EACH) + target;
         let held = activity.hold(STREAM + head)?;
         let arrival = match request.body().is_end_stream() {
             true => None,
             false => {
-                let announced = request.body().size_hint().exact().unwrap_or(u64::MAX);
-                let window = usize::try_from(announced).unwrap_or(usize::MAX);
-                let window = window.min(STREAM_WINDOW as usize);
-                Some(activity.arrive(window, CONNECTION_WINDOW as usize)?)
+                let (window, most) = (STREAM_WINDOW as usize, CONNECTION_WINDOW as usize);
+                Some(activity.arrive(request.body(), window, most)?)
             }
         };
-        let running = activity.begin(size(headers)).holding(held);
+        let running = activity.begin(kept).holding(held);
         let refused = (activity.heads() > HEADERS).then_some(Refusal::HeadersTogether(HEADERS));
         Some(self.answer(request, running, refused, arrival))
     }

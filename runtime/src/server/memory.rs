@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A connection has so much from the start: what an idle one was measured to take.
+/// The memory of a connection from its start, as measured on an idle one.
 pub(super) const PLAIN: usize = 12 << 10;
 /// The same for TLS and for HTTP/2, beside that.
 pub(super) const TLS: usize = 10 << 10;
@@ -60,7 +60,7 @@ impl ConnectionMemory {
         ConnectionMemory { most, share, all: Mutex::default() }
     }
 
-    /// How much is to be given back, once more than 7/8 is used, until 3/4 is.
+    /// The bytes beyond 3/4 of the memory; 0 while no more than 7/8 is used.
     pub(super) fn excess(&self) -> usize {
         let used = self.all().used;
         if used <= self.most - self.most / 8 { 0 } else { used - self.most / 4 * 3 }

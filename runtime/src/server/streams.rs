@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep};
 
-use super::activity::{Activity, Tracked};
+use super::activity::Tracked;
 use super::memory::Held;
 
 /// What is handed to hyper at once, in bytes. It takes the next piece when the
@@ -99,8 +99,7 @@ pub(super) struct Pieces {
     /// The memory of that.
     held: Option<Held>,
     progress: Arc<Progress>,
-    /// The connection, and whether the stream waits for its client.
-    activity: Option<Arc<Activity>>,
+    /// Whether the stream waits for its client.
     waits: bool,
 }
 
@@ -118,12 +117,11 @@ impl AsRef<[u8]> for Last {
 
 impl Pieces {
     pub(super) fn new(body: Tracked, progress: Arc<Progress>) -> Pieces {
-        let activity = body.activity().cloned();
-        Pieces { body, left: Bytes::new(), held: None, progress, activity, waits: false }
+        Pieces { body, left: Bytes::new(), held: None, progress, waits: false }
     }
 
     fn set_waits(&mut self, waits: bool) {
-        if let Some(activity) = self.activity.as_ref().filter(|_| self.waits != waits) {
+        if let Some(activity) = self.body.activity().filter(|_| self.waits != waits) {
             activity.wait(waits);
             self.waits = waits;
         }
@@ -132,15 +130,15 @@ impl Pieces {
     /// Takes what the body gave, with memory for it.
     fn take(&mut self, bytes: Bytes) -> io::Result<()> {
         self.held = None;
-        if let Some(activity) = self.activity.as_ref().filter(|_| bytes.len() > SMALL) {
-            let held = activity.hold(bytes.len());
-            self.held = Some(held.ok_or_else(|| io::Error::other("no memory for a stream"))?);
+        if let Some(activity) = self.body.activity().filter(|_| bytes.len() > SMALL) {
+            self.held = Some(activity.must_hold(bytes.len())?);
         }
         self.left = bytes;
         Ok(())
     }
 
-    /// The next piece. What is sent of the last one is not known: it holds its memory.
+    /// The next piece. Nobody tells when the last piece is sent, so the piece holds its
+    /// memory itself.
     fn piece(&mut self) -> Bytes {
         let size = self.left.len().min(PIECE);
         let bytes = self.left.split_to(size);

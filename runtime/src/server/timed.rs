@@ -67,17 +67,26 @@ impl Timed {
         Timed { stream, send_time, rate, pace: None, activity, blocked: None }
     }
 
-    /// A write waits for the client, or no longer does.
-    fn set_blocked(&mut self, blocked: bool) -> io::Result<()> {
-        if self.blocked.is_some() == blocked {
-            return Ok(());
+    /// A write waits for the client.
+    fn block(&mut self) -> io::Result<()> {
+        if self.blocked.is_none() {
+            self.blocked = Some(self.activity.must_hold(BLOCKED)?);
+            self.activity.wait(true);
         }
-        self.blocked = match blocked {
-            true => Some(self.activity.hold(BLOCKED).ok_or(io::ErrorKind::OutOfMemory)?),
-            false => None,
-        };
-        self.activity.wait(blocked);
         Ok(())
+    }
+
+    /// No write waits for the client any more.
+    fn unblock(&mut self) {
+        if self.blocked.take().is_some() {
+            self.activity.wait(false);
+        }
+    }
+
+    /// A write has ended, with so many bytes.
+    fn wrote(&mut self, written: &io::Result<usize>) {
+        self.unblock();
+        self.activity.moved(*written.as_ref().unwrap_or(&0));
     }
 
     /// What was written, or what can be said of a client that keeps a write
@@ -89,14 +98,13 @@ impl Timed {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(written) = written {
-            self.set_blocked(false)?;
-            self.activity.moved(*written.as_ref().unwrap_or(&0));
+            self.wrote(&written);
             if let (Some(pace), Ok(count)) = (&mut self.pace, &written) {
                 pace.took(*count, Instant::now());
             }
             return Poll::Ready(written);
         }
-        self.set_blocked(true)?;
+        self.block()?;
         let (rate, send_time, now) = (self.rate, self.send_time, Instant::now());
         let pace = self.pace.get_or_insert_with(|| Pace::new(rate, send_time, now));
         pace.wait(now);
@@ -112,8 +120,7 @@ impl Timed {
                 written => {
                     pace.room = true;
                     pace.took(*written.as_ref().unwrap_or(&0), Instant::now());
-                    self.set_blocked(false)?;
-                    self.activity.moved(*written.as_ref().unwrap_or(&0));
+                    self.wrote(&written);
                     return Poll::Ready(written);
                 }
             }
@@ -162,9 +169,7 @@ impl Pace {
 
 impl Drop for Timed {
     fn drop(&mut self) {
-        if self.blocked.take().is_some() {
-            self.activity.wait(false);
-        }
+        self.unblock();
     }
 }
 

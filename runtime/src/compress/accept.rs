@@ -63,11 +63,11 @@ impl Accepted {
         let items = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
         for item in items.take(MOST) {
             let (name, weight) = item.split_once(';').unwrap_or((item, ""));
-            let weight = weight_of(weight);
             let name = name.trim();
             if name.len() > LONGEST {
                 continue;
             }
+            let weight = weight_of(weight);
             match name.to_ascii_lowercase().as_str() {
                 "*" => others = weight,
                 "identity" => identity = Some(weight),

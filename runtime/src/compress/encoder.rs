@@ -34,7 +34,7 @@ const WHOLE: usize = 64 << 10;
 
 /// Work up to this is done where connections are served, in bytes: some hundred
 /// microseconds, as long as the tenant's share lasts.
-pub(crate) const SHORT: usize = 16 << 10;
+const SHORT: usize = 16 << 10;
 
 /// What is encoded in one turn, in bytes: a block of Brotli, some two milliseconds.
 const PIECE: usize = 64 << 10;
@@ -60,7 +60,7 @@ pub(crate) type Kept = Arc<[OnceLock<Option<Bytes>>; 2]>;
 struct Keep {
     kept: Kept,
     place: usize,
-    /// The encoded pieces so far, and the bytes that they were made of.
+    /// The encoded pieces so far, and the bytes that they are made of.
     pieces: Vec<Bytes>,
     read: usize,
 }
@@ -109,7 +109,7 @@ impl Encoders {
             let encode = || work.here(request, || whole(bytes, coding));
             return there.get_or_init(encode).clone().map(Body::from).ok_or(body);
         }
-        let keep = Keep { kept: kept.clone(), place, pieces: Vec::new(), read: 0 };
+        let keep = Keep { kept: kept.clone(), place, pieces: Vec::new(), read: bytes.len() };
         self.stream(body, coding, work, request, Some(keep))
     }
 
@@ -305,7 +305,6 @@ impl Encoded {
                 let piece = bytes.split_to(bytes.len().min(PIECE));
                 self.next = Some(Next::Bytes(bytes)).filter(|next| !next.is_empty());
                 self.waiting += piece.len();
-                self.keep.iter_mut().for_each(|keep| keep.read += piece.len());
                 Next::Bytes(piece)
             }
             next => next.unwrap_or(Next::End),

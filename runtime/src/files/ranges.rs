@@ -40,11 +40,10 @@ pub(super) fn select(header: &str, whole: u64) -> Selected {
         return Selected::Whole;
     }
     // Each empty item counts, too: RFC 9110 section 5.6.1.2 asks to accept a few.
-    let items: Vec<&str> = list.split(',').take(MOST + 1).map(str::trim).collect();
-    if items.len() > MOST {
+    if list.split(',').nth(MOST).is_some() {
         return Selected::Whole;
     }
-    let items = items.into_iter().filter(|item| !item.is_empty());
+    let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
     let Some(parts) = items.map(|item| part(item, whole)).collect::<Option<Vec<_>>>() else {
         return Selected::Whole;
     };

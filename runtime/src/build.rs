@@ -156,7 +156,6 @@ impl Recipe {
         if is_there() {
             return Ok(built);
         }
-        let folder = fs::canonicalize(&self.folder).map_err(|error| wrong(&self.folder, &error))?;
         let mut build = place.build(&folder)?;
         // Another process may have built it meanwhile.
         if is_there() {

@@ -42,7 +42,7 @@ async function bundled() {
   } catch (error) {
     const told = (error.errors ?? []).map(({ text, location, notes }) => {
       const place = location ? `${location.file}:${location.line}:${location.column + 1}: ` : "";
-      // Of other files than the app's, no line is shown.
+      // A line is shown only if it is in one of the app's own files.
       const isOwn = location && resolve(job.folder, location.file).startsWith(`${job.folder}/`);
       const line = isOwn && location.lineText ? `\n    ${location.lineText.trim()}` : "";
       return `${place}${mended(text)}${line}`;

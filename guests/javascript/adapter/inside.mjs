@@ -4,7 +4,7 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, readlinkSync, realpathSync, existsSync } from "node:fs";
 import { join, relative } from "node:path";
 
-/** No link of a package to the app's folder is waited for, nor a FIFO. */
+/** Opening a file never waits, not even for a FIFO. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 /** Texts in which esbuild looks for a source map, whose sources it would read from anywhere. */
 const MAPPED = /\.([cm]?[jt]sx?|css)$/;
@@ -24,7 +24,7 @@ export function inside({ folder, origin, modules, packages, tools }) {
     if (args.pluginData === inside) return undefined;
     const { importer, namespace, resolveDir, kind } = args;
     const found = await build.resolve(args.path, { importer, namespace, resolveDir, kind, with: args.with, pluginData: inside });
-    // What is not found is told by esbuild.
+    // esbuild itself reports an import that is not found.
     if (found.errors.length > 0 || found.external || found.namespace !== "file") return undefined;
     const path = real(found.path);
     if (!path || isInside(path)) return undefined;

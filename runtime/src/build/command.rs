@@ -69,8 +69,8 @@ pub(super) fn run(
         child.map_err(|error| format!("{name}: no process could be started: {error}"))?;
     let group = Group::of(&child);
     let mut outputs = [
-        Output::new(child.stdout.take().map(Into::into), OUTPUT_KEPT),
-        Output::new(child.stderr.take().map(Into::into), OUTPUT_KEPT),
+        Output::new(child.stdout.take().map(Into::into)),
+        Output::new(child.stderr.take().map(Into::into)),
     ];
     let over = supervise(&child, &group, &mut outputs, bounds, written);
     // The group's number is its own until its first process was waited for.

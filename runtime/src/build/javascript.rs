@@ -171,7 +171,7 @@ fn packages(
     let installed = build.place.root.join("packages").join(digest.name());
     let installed = tools::managed(installed, &[], |into, lock| {
         tracing::info!("{recipe}: installing the packages of package.json");
-        stage::write(&packages.texts(), into)?;
+        stage::write(&packages.files, into)?;
         let ended = build.run(&npm(into)?.args(INSTALL), Some(lock))?;
         if !ended.ok {
             let said = last_words(&ended.said);

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::error::explain;
+use super::wrong;
 
 /// The most files and folders of all packages, and the deepest.
 const MOST: usize = 500_000;
@@ -19,7 +19,7 @@ pub(super) fn check(modules: &Path, folder: &Path) -> Result<(), String> {
     let mut left = vec![(modules.to_owned(), 0)];
     let mut count = 0;
     while let Some((path, depth)) = left.pop() {
-        let wrong = |error: std::io::Error| format!("{}: {}", path.display(), explain(&error));
+        let wrong = |error: std::io::Error| wrong(&path, &error);
         for entry in fs::read_dir(&path).map_err(wrong)? {
             let entry = entry.map_err(wrong)?;
             let kind = entry.file_type().map_err(wrong)?;

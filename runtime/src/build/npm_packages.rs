@@ -21,7 +21,7 @@ pub(super) const SETTINGS: &str = ".npmrc";
 /// What npm gets.
 pub(super) struct Packages {
     /// The written files, by their names in a folder of their own.
-    files: Vec<(&'static str, String)>,
+    pub(super) files: Vec<(&'static str, String)>,
 }
 
 impl Packages {
@@ -51,11 +51,6 @@ impl Packages {
         Ok(Some(Packages { files }))
     }
 
-    /// The texts by their names in a folder.
-    pub(super) fn texts(&self) -> Vec<(&str, &str)> {
-        self.files.iter().map(|(name, text)| (*name, text.as_str())).collect()
-    }
-
     /// Tells contents apart.
     pub(super) fn add_to(&self, digest: &mut Digest) {
         for (name, text) in &self.files {
@@ -79,8 +74,8 @@ fn check_settings(bytes: &[u8]) -> Result<(), String> {
         let key = line.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
         key.ends_with("registry") || key.starts_with("//") || key.contains("_auth")
     };
-    let lines = text.lines().enumerate();
-    match lines.into_iter().find(|(_, line)| chooses(line)) {
+    let mut lines = text.lines().enumerate();
+    match lines.find(|(_, line)| chooses(line)) {
         None => Ok(()),
         // A line may hold a password: it is not quoted.
         Some((at, _)) => Err(format!(
@@ -120,8 +115,9 @@ mod tests {
         let lock = r#"{ "packages": { "node_modules/hono": { "version": "4.0.0", "bin": "x" } } }"#;
         let files = [("package-lock.json", lock), ("package.json", manifest), ("yarn.lock", "{")];
         let all = packages(&files, "save-exact=true").expect("sound").expect("named");
-        let texts = all.texts();
-        assert_eq!(texts[0], ("package.json", r#"{"dependencies":{"hono":"4"},"private":true}"#));
+        let texts = all.files;
+        let manifest = r#"{"dependencies":{"hono":"4"},"private":true}"#;
+        assert_eq!(texts[0], ("package.json", manifest.to_owned()));
         assert_eq!((texts.len(), texts[1].0), (2, "package-lock.json"));
         assert!(!texts[1].1.contains("bin"));
         let both = [("npm-shrinkwrap.json", "{"), files[0], files[1]];

@@ -11,7 +11,7 @@ use command_fds::CommandFdExt;
 use super::command::{self, Bounds, Ended, tasks_of_user};
 use super::digest::Digest;
 use super::lock::Lock;
-use super::sandbox::{FAILED, Sandbox};
+use super::sandbox::Sandbox;
 use super::tool::{self, Tool};
 use super::{operator, wrong};
 use crate::state::{self, State};
@@ -177,7 +177,8 @@ impl Drop for Build<'_> {
     }
 }
 
-fn empty(folder: &Path) -> std::io::Result<()> {
+/// Makes a folder with nothing in it.
+pub(super) fn empty(folder: &Path) -> std::io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -193,7 +194,7 @@ fn missing_parts() -> Result<Vec<String>, String> {
     command.arg("sandbox").args(probe.arguments()).env_clear().current_dir("/");
     let ended = command::run(&mut command, "the probe of the sandbox", &BOUNDS, &[])?;
     if !ended.ok {
-        return Err(format!("the probe of the sandbox failed (code {FAILED}): {}", ended.said));
+        return Err(format!("the probe of the sandbox failed: {}", ended.said));
     }
     Ok(ended.said.lines().map(str::to_owned).collect())
 }

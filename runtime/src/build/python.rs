@@ -244,7 +244,7 @@ fn installed(
         // SECURITY: uv runs where nothing of the app is: in an app's folder it would read settings,
         // and run the Python of a `.venv`.
         let wanted = build.work.join("wanted");
-        stage::write_all(&packages.files, &wanted)?;
+        stage::write(&packages.files, &wanted)?;
         let uv = Tool::new(&tools.uv)
             .runs(&tools.python)
             .fetches()

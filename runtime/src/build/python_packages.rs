@@ -120,22 +120,18 @@ fn wheel(path: &Path, content: &[u8], wanted: Package) -> Result<(String, Packag
         let mend = "name it like shop-1.0-py3-none-any.whl";
         return Err(format!("the name is none of a wheel; {mend}"));
     }
-    let own = format!("sha256:{}", hex(&Sha256::digest(content)));
-    let all = [
-        own.clone(),
-        format!("sha384:{}", hex(&Sha384::digest(content))),
-        format!("sha512:{}", hex(&Sha512::digest(content))),
-    ];
-    if !wanted.hashes.is_empty() && !wanted.hashes.iter().any(|hash| all.contains(hash)) {
+    let own = format!("sha256:{:x}", Sha256::digest(content));
+    let is_own = |hash: &String| {
+        *hash == own
+            || *hash == format!("sha384:{:x}", Sha384::digest(content))
+            || *hash == format!("sha512:{:x}", Sha512::digest(content))
+    };
+    if !wanted.hashes.is_empty() && !wanted.hashes.iter().any(is_own) {
         return Err(format!("the file has another hash; write --hash={own}"));
     }
     let versions = format!("=={}", parts[1].replace('_', "-"));
     let package = Package { name: parts[0].to_owned(), versions, hashes: vec![own], ..wanted };
     Ok((name.to_owned(), package))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -169,7 +165,7 @@ mod tests {
                 "[project]\ndependencies = [\"evil\"]\n[tool.uv.sources]\nevil = { path = \"/\" }",
             ),
         ];
-        let hash = hex(&Sha256::digest(b"wheel"));
+        let hash = format!("{:x}", Sha256::digest(b"wheel"));
         let expected = format!("flask==3.1\nshop==1.0 --hash=sha256:{hash}\ntzdata\n");
         assert_eq!(written(&files, WRITTEN), expected);
         assert_eq!(written(&files, CONSTRAINTS), "click<9\n");

@@ -184,6 +184,13 @@ pub fn collect<'a>(
         let from = path.parent().unwrap_or(Path::new(""));
         for (line, entry) in entries {
             let wrong = |value: &str, why: &str| Problem::new(line, value, why).told(&file);
+            let found = |named: &str| {
+                let path = inside(from, named).map_err(|why| wrong(named, &why))?;
+                match read(&path) {
+                    Some(_) => Ok(path),
+                    None => Err(wrong(named, "is no file of the app; check the path")),
+                }
+            };
             match entry {
                 Entry::Package(package) if constraint => wanted.constraints.push(package),
                 Entry::Package(package) => wanted.packages.push(package),
@@ -193,19 +200,9 @@ pub fn collect<'a>(
                         "is a wheel, which is no constraint; move the line to requirements.txt",
                     ));
                 }
-                Entry::Wheel(path, package) => {
-                    let inside = inside(from, &path).map_err(|why| wrong(&path, &why))?;
-                    if read(&inside).is_none() {
-                        return Err(wrong(&path, "is no file of the app; check the path"));
-                    }
-                    wanted.wheels.push((inside, package));
-                }
+                Entry::Wheel(path, package) => wanted.wheels.push((found(&path)?, package)),
                 Entry::File { path, constraint: named } => {
-                    let inside = inside(from, &path).map_err(|why| wrong(&path, &why))?;
-                    if read(&inside).is_none() {
-                        return Err(wrong(&path, "is no file of the app; check the path"));
-                    }
-                    left.push((inside, constraint || named, depth + 1));
+                    left.push((found(&path)?, constraint || named, depth + 1));
                 }
                 Entry::Prereleases => wanted.prereleases = true,
                 Entry::RequireHashes => wanted.require_hashes = true,

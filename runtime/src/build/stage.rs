@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use super::private::{Id, Kept};
 use super::rules::{self, Rules, Verdict};
-use crate::error::explain;
+use super::wrong;
 use crate::units::Bytes;
 
 /// All files of an app together, in bytes: they are in the memory of every
@@ -110,20 +110,20 @@ pub(super) fn rules(folder: &Path) -> Result<Rules, String> {
 /// The file cannot be read.
 pub(super) fn setting(folder: &Path, name: &str, most: usize) -> Result<Option<Vec<u8>>, String> {
     let path = folder.join(name);
-    let wrong = |error: std::io::Error| format!("{}: {}", path.display(), explain(&error));
+    let told = |error: std::io::Error| wrong(&path, &error);
     let opened = match openat(CWD, &path, FLAGS, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(None),
         opened => opened.map_err(|error| match error {
             Errno::LOOP => format!("{}: is a link; put a file in its place", path.display()),
-            error => wrong(error.into()),
+            error => told(error.into()),
         })?,
     };
-    let stat = fstat(&opened).map_err(|error| wrong(error.into()))?;
+    let stat = fstat(&opened).map_err(|error| told(error.into()))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(format!("{}: is no regular file; put a file in its place", path.display()));
     }
     let mut bytes = Vec::new();
-    File::from(opened).take(most as u64 + 1).read_to_end(&mut bytes).map_err(wrong)?;
+    File::from(opened).take(most as u64 + 1).read_to_end(&mut bytes).map_err(told)?;
     Ok(Some(bytes))
 }
 
@@ -133,7 +133,7 @@ pub(super) fn setting(folder: &Path, name: &str, most: usize) -> Result<Option<V
 /// The folder cannot be read, or holds too much to be an app.
 pub(super) fn list(folder: &Path, rules: &Rules, kept: &Kept) -> Result<Taken, String> {
     let root = openat(CWD, folder, FLAGS | OFlags::DIRECTORY, Mode::empty())
-        .map_err(|error| format!("{}: {}", folder.display(), explain(&error.into())))?;
+        .map_err(|error| wrong(folder, &error.into()))?;
     let mut walk = Walk { folder, root, rules, kept, entries: 0, taken: Taken::default() };
     let mut left = vec![PathBuf::new()];
     while let Some(below) = left.pop() {
@@ -287,15 +287,15 @@ impl Walk<'_> {
 
     fn too_much(&self) -> String {
         format!(
-            "{} holds more than {}, {MOST_FILES} files or {MOST_ENTRIES} entries, all of which \
-             would be in the component; give the app a folder of its own",
+            "{} holds more than {}, {MOST_FILES} files or {MOST_ENTRIES} entries; give the app a \
+             folder of its own",
             self.folder.display(),
             Bytes(usize::try_from(MOST).unwrap_or(usize::MAX))
         )
     }
 
     fn wrong(&self, path: &Path, error: &std::io::Error) -> String {
-        format!("{}: {}", self.folder.join(path).display(), explain(error))
+        wrong(&self.folder.join(path), error)
     }
 }
 
@@ -327,22 +327,20 @@ pub(super) fn copy(files: &[Source], folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes texts into a folder, by their names in it.
-pub(super) fn write(texts: &[(&str, &str)], folder: &Path) -> Result<(), String> {
-    for (name, text) in texts {
-        write_one(&folder.join(name), folder, text.as_bytes())?;
-    }
-    Ok(())
-}
-
 /// Writes files into a folder, by their names in it.
-pub(super) fn write_all(files: &[(String, Vec<u8>)], folder: &Path) -> Result<(), String> {
-    files.iter().try_for_each(|(name, content)| write_one(&folder.join(name), folder, content))
+pub(super) fn write(
+    files: &[(impl AsRef<Path>, impl AsRef<[u8]>)],
+    folder: &Path,
+) -> Result<(), String> {
+    let one = |(name, content): &(_, _)| -> Result<(), String> {
+        write_one(&folder.join(AsRef::<Path>::as_ref(name)), folder, AsRef::<[u8]>::as_ref(content))
+    };
+    files.iter().try_for_each(one)
 }
 
 fn write_one(to: &Path, folder: &Path, content: &[u8]) -> Result<(), String> {
     let above = to.parent().unwrap_or(folder);
     fs::create_dir_all(above)
         .and_then(|()| fs::write(to, content))
-        .map_err(|error| format!("{}: {}", to.display(), explain(&error)))
+        .map_err(|error| wrong(to, &error))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::digest::Digest;
 use super::lock::Lock;
-use super::place::Build;
+use super::place::{Build, empty};
 use super::tool::Tool;
 use super::wrong;
 
@@ -61,19 +61,14 @@ pub(super) fn managed(
     if is_complete() {
         return Ok(folder);
     }
-    let empty = |folder: &Path| match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(wrong(folder, &error)),
-        _ => Ok(()),
-    };
-    empty(&folder)?;
-    fs::create_dir_all(&folder).map_err(|error| wrong(&folder, &error))?;
+    empty(&folder).map_err(|error| wrong(&folder, &error))?;
     let installed = install(&folder, &lock)
         .and_then(|()| fs::write(&complete, wanted).map_err(|error| wrong(&complete, &error)));
     match installed {
         Ok(()) => Ok(folder),
         Err(why) => {
             // What failed is the message; that it is left is no second one.
-            let _ = empty(&folder);
+            let _ = fs::remove_dir_all(&folder);
             Err(why)
         }
     }

@@ -16,7 +16,8 @@ _LONGEST = 200
 # The name of a read of all variables.
 ALL = "*"
 
-# Who reads: a file of the app, a package at its own import, or the app for a page that is asked for while building.
+# The reader of a variable: a file of the app, a package at its own import, or the app for a page that is asked for
+# while building.
 OWN, PACKAGE, WARM = "own", "package", "warm"
 
 # In the order in which they happen, each once.
@@ -42,7 +43,7 @@ def warm():
 
 
 def end_build():
-    """What the app has put there is kept for requests."""
+    """Keeps the variables that the app has set, for its requests."""
     for environ in _both:
         environ.__class__ = _plain
     _at_import.update((name, value) for name, value in _environ.items() if not name.startswith("PYTHON"))
@@ -121,7 +122,7 @@ def _record(name, file, line, by, is_missing):
     if read in _reads:
         return
     if len(_reads) >= _MOST:
-        # What is not recorded could be any.
+        # A read that is not recorded could be of any variable.
         read = (ALL, *read[1:]) if by == OWN else None
         if read is None or len(_reads) > _MOST:
             return
@@ -131,43 +132,10 @@ def _record(name, file, line, by, is_missing):
 class _Recorded(_plain):
     """`os.environ` while an app is imported."""
 
+    # The other ways to read one variable are those of the base classes, which all come here.
     def __getitem__(self, key):
-        try:
-            value = super().__getitem__(key)
-        except KeyError:
-            _note(key, True)
-            raise
-        _note(key, False)
-        return value
-
-    def __contains__(self, key):
-        found = self.encodekey(key) in self._data
-        _note(key, not found)
-        return found
-
-    def get(self, key, default=None):
         _note(key, self.encodekey(key) not in self._data)
-        try:
-            return super().__getitem__(key)
-        except KeyError:
-            return default
-
-    def setdefault(self, key, value):
-        _note(key, self.encodekey(key) not in self._data)
-        if self.encodekey(key) not in self._data:
-            self[key] = value
         return super().__getitem__(key)
-
-    def pop(self, key, *default):
-        _note(key, self.encodekey(key) not in self._data)
-        try:
-            value = super().__getitem__(key)
-        except KeyError:
-            if default:
-                return default[0]
-            raise
-        del self[key]
-        return value
 
     def __iter__(self):
         _note(ALL, True)

@@ -4,19 +4,20 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::OUTPUT_KEPT;
+
 /// An output that is read as far as there is any.
 pub(super) struct Output {
     /// `None` once the last writer has closed it.
     pipe: Option<File>,
     kept: Vec<u8>,
-    most: usize,
     /// Bytes that were read.
     pub(super) read: usize,
 }
 
 impl Output {
-    pub(super) fn new(pipe: Option<OwnedFd>, most: usize) -> Output {
-        Output { pipe: pipe.map(File::from), kept: Vec::new(), most, read: 0 }
+    pub(super) fn new(pipe: Option<OwnedFd>) -> Output {
+        Output { pipe: pipe.map(File::from), kept: Vec::new(), read: 0 }
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -33,7 +34,7 @@ impl Output {
         let Some(pipe) = &mut self.pipe else { return };
         match pipe.read(&mut buffer) {
             Ok(length) if length > 0 => {
-                let room = self.most - self.kept.len();
+                let room = OUTPUT_KEPT - self.kept.len();
                 self.kept.extend_from_slice(&buffer[..length.min(room)]);
                 self.read += length;
             }

@@ -11,7 +11,7 @@ const LONGEST_NAME: usize = 128;
 /// Algorithms of hashes, and the digits of each.
 const HASHES: [(&str, usize); 3] = [("sha256", 64), ("sha384", 96), ("sha512", 128)];
 /// The operators of versions, longer ones first.
-const OPERATORS: [&str; 8] = ["===", "==", "~=", "!=", "<=", ">=", "<", ">"];
+pub(super) const OPERATORS: [&str; 8] = ["===", "==", "~=", "!=", "<=", ">=", "<", ">"];
 
 const RUNS_CODE: &str = "installs from sources, which runs their code; name a package with a version, or a wheel of the \
      app's folder";

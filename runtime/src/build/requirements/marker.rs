@@ -1,6 +1,6 @@
 //! Markers of requirements (PEP 508): `python_version < "3.9" and sys_platform == "linux"`. Pure.
 
-use super::line::Rest;
+use super::line::{OPERATORS, Rest};
 
 /// The deepest parentheses.
 const DEEPEST: usize = 32;
@@ -22,8 +22,6 @@ const VARIABLES: [&str; 14] = [
     "extras",
     "dependency_groups",
 ];
-
-const OPERATORS: [&str; 8] = ["===", "==", "~=", "!=", "<=", ">=", "<", ">"];
 
 const WRONG: &str =
     "has a marker that is not understood; write it like ; python_version < \"3.12\"";

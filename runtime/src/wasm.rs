@@ -67,7 +67,7 @@ use source::Identity;
 pub(crate) use source::{Source, Stamp};
 pub(crate) use used::thread_time;
 pub(crate) use variables::Variables;
-pub(crate) use work::{Job, Work};
+pub(crate) use work::{Job, Work, key_of};
 
 /// What a component needs of its engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -13,6 +13,7 @@ use super::clock::Ticking;
 use super::fair::TenantKey;
 use super::used::{Part, SHORT, Used, thread_time};
 use super::usual::{First, Usual};
+use super::work::key_of;
 use crate::error::GuestError;
 use crate::request::Request;
 use crate::tenant::{NOTICED, Permit, Running, Tenant};
@@ -165,7 +166,7 @@ where
         account,
     };
     async move {
-        let key = Arc::as_ptr(&running) as TenantKey;
+        let key = key_of(&running);
         let mut ended = None;
         if place == First::Here {
             let mut stays = None;

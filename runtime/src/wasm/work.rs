@@ -73,7 +73,7 @@ impl Work {
         if self.tenant.is_unyielding() || self.background.has_others(running) {
             return self.start(request, work).await;
         }
-        let mut ticket = self.background.here.ticket(key(running));
+        let mut ticket = self.background.here.ticket(key_of(running));
         let mut turn = ticket.turn().await;
         if turn.waits_for_others {
             tokio::task::yield_now().await;
@@ -103,13 +103,14 @@ impl Work {
         let among = InBackground::one_of(running.clone(), background);
         let (work, request) =
             (Some(Box::new(work) as Box<dyn FnOnce() -> T + Send>), request.clone());
-        let handle = background.work(Once { work, request, _among: among }, key(running));
+        let handle = background.work(Once { work, request, _among: among }, key_of(running));
         let (began, before) = (Instant::now(), background.used());
         Job::Away(Away { handle, background: background.clone(), began, before })
     }
 }
 
-fn key(running: &Arc<Running>) -> TenantKey {
+/// The key of a tenant where tenants take turns.
+pub(crate) fn key_of(running: &Arc<Running>) -> TenantKey {
     Arc::as_ptr(running) as TenantKey
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::request::Request;
 use crate::tenant::{NOTICED, Tenant};
-use crate::wasm::TenantKey;
+use crate::wasm::{TenantKey, key_of};
 
 /// What one key costs to find or to change, beside its bytes.
 const KEY_COST: Duration = Duration::from_micros(2);
@@ -26,7 +26,7 @@ impl Payer {
 
     /// What tells tenants apart where they take turns.
     pub(super) fn key(&self) -> TenantKey {
-        Arc::as_ptr(&self.tenant.running) as TenantKey
+        key_of(&self.tenant.running)
     }
 
     /// Charges CPU time: to the request, and as a debt of the tenant if others notice it.

@@ -17,8 +17,6 @@ use crate::state;
 /// The most configurations beside an app that are read, and the largest.
 const MOST: usize = 100;
 const LARGEST: u64 = 4 << 20;
-/// What a configuration has.
-const TENANT: &str = "[[tenant";
 
 /// What the configurations in an app's folder, in this folder, and of the variable `MYWEB_CONFIG`
 /// name, with the directories of state of this user.
@@ -29,8 +27,12 @@ pub fn private_files(folder: &Path) -> Private {
     let named = std::env::var_os("MYWEB_CONFIG").map(PathBuf::from);
     let beside = [folder, Path::new(".")].into_iter().flat_map(configurations);
     for path in named.into_iter().chain(beside) {
-        let Some(text) = text(&path).filter(|text| text.contains(TENANT)) else { continue };
+        let Some(text) = text(&path) else { continue };
         let (plan, _) = file::read(&path, &text, &Overrides::default());
+        // A file without tenants is of another program.
+        if plan.tenants.is_empty() {
+            continue;
+        }
         private.files.push(path);
         add(&plan, &mut private);
     }
@@ -124,6 +126,8 @@ grants = { files = "granted", env = { A = { file = "value" }, B = "text" }, conf
 "#;
         fs::write(folder.path().join("any.toml"), text).expect("a file");
         fs::write(folder.path().join("pyproject.toml"), "[project]\n").expect("a file");
+        let spaced = "[[ tenant ]]\nname = \"b\"\nhosts = [\"b\"]\nlog = \"b.txt\"\n";
+        fs::write(folder.path().join("spaced.toml"), spaced).expect("a file");
         let private = private_files(folder.path());
         let has = |names: &[&str], all: &[PathBuf]| {
             names.iter().all(|name| all.contains(&folder.path().join(name)))
@@ -133,6 +137,8 @@ grants = { files = "granted", env = { A = { file = "value" }, B = "text" }, conf
             "ca.crt",
             "access.txt",
             "a.txt",
+            "spaced.toml",
+            "b.txt",
             "redis-url",
             "chain.crt",
             "private",

@@ -268,17 +268,13 @@ impl Loader<'_> {
 }
 
 fn shown(plan: &TenantPlan) -> Shown {
-    let any = |methods: &Option<Vec<http::Method>>| match methods {
-        Some(methods) => methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(","),
-        None => "*".to_owned(),
-    };
     let front = plan.front.iter().map(|(path, _)| {
         ("GET,HEAD".to_owned(), "/".to_owned(), format!("files in {}", path.display()))
     });
     let routes = plan
         .routes
         .iter()
-        .map(|route| (any(&route.methods), route.pattern.clone(), route.target.to_string()));
+        .map(|route| (route::methods(route), route.pattern.clone(), route.target.to_string()));
     Shown {
         hosts: plan.hosts.iter().map(ToString::to_string).collect(),
         routes: front.chain(routes).collect(),

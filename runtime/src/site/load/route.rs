@@ -1,12 +1,13 @@
 //! What responds to a route: opened, taken from the site before, or a reason for 500.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::grants::OfTenant;
 use super::{AppKey, Fault, Loader};
 use crate::capability::log::escape;
 use crate::config::Problem;
-use crate::config::plan::{RoutePlan, StaticPlan, Target};
+use crate::config::plan::{GrantsPlan, Reuse, RoutePlan, StaticPlan, Target};
 use crate::config::problem::Origin;
 use crate::error::StartError;
 use crate::files::{Files, Root};
@@ -15,12 +16,16 @@ use crate::redirect::Redirect;
 use crate::tenant::Tenant;
 use crate::wasm::{App, Mounted, Variables, Work};
 
+/// The methods of a route; `*` for any.
+pub(super) fn methods(route: &RoutePlan) -> String {
+    route.methods.as_ref().map_or("*".to_owned(), |methods| {
+        methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(",")
+    })
+}
+
 /// A route among the tenant's others: its methods, then its pattern.
 pub(super) fn label(route: &RoutePlan) -> String {
-    let methods = route.methods.as_ref().map_or("*".to_owned(), |methods| {
-        methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(",")
-    });
-    format!("{methods} {}", route.pattern)
+    format!("{} {}", methods(route), route.pattern)
 }
 
 impl Loader<'_> {
@@ -66,6 +71,8 @@ impl Loader<'_> {
         keyvalue: &OfTenant,
     ) -> Result<Handler, Vec<Problem>> {
         match &route.target {
+            // The reader of the file has told this.
+            Target::Files(plan) if plan.path.as_os_str().is_empty() => Err(Vec::new()),
             Target::Files(plan) => {
                 let files = self.files(plan, route.compress, tenant, &route.origins.target);
                 files.map(|files| Handler::Files(Arc::new(files))).map_err(|problem| vec![problem])
@@ -73,7 +80,9 @@ impl Loader<'_> {
             Target::Redirect { to, status } => {
                 Ok(Handler::Redirect(Arc::new(Redirect::new(to.clone(), *status))))
             }
-            Target::App { .. } => self.app(route, tenant, keyvalue).map(Handler::App),
+            Target::App { path, reuse, grants } => {
+                self.app(route, (path, *reuse, grants), tenant, keyvalue).map(Handler::App)
+            }
         }
     }
 
@@ -82,10 +91,10 @@ impl Loader<'_> {
     fn app(
         &mut self,
         route: &RoutePlan,
+        (path, reuse, grants): (&PathBuf, Reuse, &GrantsPlan),
         tenant: &Arc<Tenant>,
         keyvalue: &OfTenant,
     ) -> Result<Arc<Mounted>, Vec<Problem>> {
-        let Target::App { path, reuse, grants } = &route.target else { return Err(Vec::new()) };
         let origin = &route.origins.target;
         let Some(source) = self.sources.get(path).cloned() else {
             let why = self.unsound.get(path).cloned();
@@ -100,7 +109,7 @@ impl Loader<'_> {
             stamp: source.stamp,
             tenant: tenant.name.to_string(),
             limits: route.limits.clone(),
-            reuse: *reuse,
+            reuse,
             grants: grants.clone(),
             store: keyvalue.place.clone(),
             values: (granted.config.clone(), granted.env.clone()),
@@ -108,13 +117,13 @@ impl Loader<'_> {
         let before = self.before.and_then(|site| site.apps.get(&key));
         let before = before.filter(|app| Arc::ptr_eq(&app.tenant, tenant)).cloned();
         let app = self.apps.entry(key).or_insert_with(|| {
-            let (reuse, owner, of_app) = (*reuse, tenant.clone(), limits.clone());
+            let (owner, of_app) = (tenant.clone(), limits.clone());
             let new = move |component| {
                 App::new(component, of_app.clone(), granted.clone(), reuse, owner.clone())
             };
             let library = self.library.clone();
-            let granted = Variables::new(grants.env.keys(), &grants.env_at_import);
-            let more = (reuse.at_once, granted);
+            let variables = Variables::new(grants.env.keys(), &grants.env_at_import);
+            let more = (reuse.at_once, variables);
             let mounted = || Mounted::new(source, library, limits, more, tenant.clone(), new);
             before.unwrap_or_else(|| Arc::new(mounted()))
         });

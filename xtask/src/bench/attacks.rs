@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "an attack keeps to its times")]
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
@@ -45,6 +46,8 @@ struct Client<'a> {
     address: SocketAddr,
     stop: &'a AtomicBool,
     ready: &'a AtomicUsize,
+    /// Whether the client attacked before; a connection that it lost is no new client.
+    begun: &'a Cell<bool>,
 }
 
 const HELLO: Victim = Victim { host: "victim.example", path: "/sayhello", rate: RATE };
@@ -121,9 +124,11 @@ impl Attacker for Attack {
         thread::scope(|scope| {
             for number in 0..self.clients {
                 scope.spawn(move || {
+                    let begun = Cell::new(false);
                     while !stop.load(Relaxed) {
                         // A client whose connection the server ends comes again.
-                        let _ = (self.client)(Client { number, address, stop, ready });
+                        let client = Client { number, address, stop, ready, begun: &begun };
+                        let _ = (self.client)(client);
                         thread::sleep(Duration::from_millis(50));
                     }
                 });
@@ -135,7 +140,9 @@ impl Attacker for Attack {
 impl Client<'_> {
     /// The client attacks from now on.
     fn begins(&self) {
-        self.ready.fetch_add(1, Relaxed);
+        if !self.begun.replace(true) {
+            self.ready.fetch_add(1, Relaxed);
+        }
     }
 
     fn goes_on(&self) -> bool {

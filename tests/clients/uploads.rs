@@ -76,6 +76,9 @@ fn f7_an_upload_that_is_refused_may_come_again() {
     let refused: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 503).collect();
     assert!(refused.len() > 20, "{} of 60", refused.len());
     assert!(refused.iter().all(|answer| answer.header("retry-after") == Some("1")));
+    drop(uploads);
+    let body = vec![b'x'; 2 << 20];
+    wait_for(|| client(&server, 1).request("POST", "/ok", "", &body).status == 200);
 }
 
 #[test]

@@ -143,8 +143,8 @@ async fn serving(socket: &UnixDatagram, child: &mut Child) -> Result<(), String>
     }
 }
 
-/// Sends the list of what works. What is sent to a process that ended, or that does not
-/// ask for it, is of no use; that process says itself what becomes of it.
+/// Sends the list of what works. A failure is ignored: the new process may have ended, or
+/// may not read the list. `serving` tells how the new process fares.
 async fn send(socket: &UnixDatagram, working: &[u8]) -> Infallible {
     for piece in working.chunks(PIECE) {
         if socket.send(piece).await.is_err() {
